@@ -1,0 +1,28 @@
+/**
+ * Domain separation of signatures. Every signature of hopfair covers kind, network and epoch next to its body, so that
+ * none can be taken for another. It is made and checked over the bytes as sent, never over a re-encoding.
+ */
+import { Writer } from '../bytes.js';
+
+/** What a signature is for. A closed list: a new message takes a new kind. */
+export type SignatureKind =
+  | 'certificate'
+  | 'roster'
+  | 'link-state'
+  | 'path-setup'
+  | 'publication'
+  | 'order-batch'
+  | 'chunk'
+  | 'promise'
+  | 'proposal'
+  | 'notarize'
+  | 'nullify'
+  | 'finalize'
+  | 'root'
+  | 'member-state'
+  | 'epoch-change';
+
+/** The bytes that are signed: "hopfair/1", kind, network id and epoch, each behind its length, then the body. */
+export function signingBytes(kind: SignatureKind, networkId: string, epoch: number, body: Uint8Array): Uint8Array {
+  return new Writer(body.length + 64).text('hopfair/1').text(kind).text(networkId).u64(epoch).raw(body).finish();
+}
