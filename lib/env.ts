@@ -54,7 +54,7 @@ export interface Env {
   readonly log: Logger;
 }
 
-const ignore = (): void => {};
+const ignore = (): void => undefined;
 
 /** A logger that drops everything: the default of a library. */
 export const silentLogger: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore };
