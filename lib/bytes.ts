@@ -72,19 +72,22 @@ export class Writer {
 
   u8(v: number): this {
     invariant(v >= 0 && v <= 0xff && Number.isInteger(v), 'u8 out of range');
-    this.#view.setUint8(this.#reserve(1), v);
+    const at = this.#reserve(1);
+    this.#view.setUint8(at, v);
     return this;
   }
 
   u16(v: number): this {
     invariant(v >= 0 && v <= 0xffff && Number.isInteger(v), 'u16 out of range');
-    this.#view.setUint16(this.#reserve(2), v);
+    const at = this.#reserve(2);
+    this.#view.setUint16(at, v);
     return this;
   }
 
   u32(v: number): this {
     invariant(v >= 0 && v <= 0xffffffff && Number.isInteger(v), 'u32 out of range');
-    this.#view.setUint32(this.#reserve(4), v);
+    const at = this.#reserve(4);
+    this.#view.setUint32(at, v);
     return this;
   }
 
@@ -99,7 +102,8 @@ export class Writer {
 
   /** Bytes of a length that both ends know. */
   raw(bytes: Uint8Array): this {
-    this.#buffer.set(bytes, this.#reserve(bytes.length));
+    const at = this.#reserve(bytes.length); // first: it may replace the buffer
+    this.#buffer.set(bytes, at);
     return this;
   }
 
