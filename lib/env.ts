@@ -27,7 +27,10 @@ export interface Clock {
   unix(): UnixMs;
   /** Calls `fn` once, `delayMs` from now (0: as soon as timers run). Does not keep the process alive by itself. */
   schedule(delayMs: number, fn: () => void): Cancel;
-  /** Calls `fn` at the end of the current turn, before any further input is read: the flush of a burst. */
+  /**
+   * Calls `fn` once this turn's work is done, before timers run: the flush of a burst. A function that already ran in
+   * this turn may wait for the next one, so pass the same function each time and at most once until it has run.
+   */
   defer(fn: () => void): void;
 }
 

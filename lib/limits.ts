@@ -19,6 +19,19 @@ export const LIMITS = {
   handshakeBurst: 5,
   /** Bytes that wait in a channel for the connection, per channel. */
   maxChannelQueueBytes: 4_194_304,
+  /** Bytes received that a paused application has not taken, per channel: the credit that the peer is granted. */
+  maxChannelReceiveBytes: 4_194_304,
+  /** A message on a channel, put together from several records. */
+  maxChannelMessageBytes: 1_048_576,
+  /** A silent peer is asked for a sign of life after this, and given up after `deadPeerTimeoutMs`. */
+  pingIntervalMs: 5_000,
+  deadPeerTimeoutMs: 15_000,
+  /** A peer that answers, but takes nothing of what waits for it, is given up after this. */
+  stallTimeoutMs: 60_000,
+  /** The queue and the authenticated end must have left, and the peer's end arrived, after this. */
+  closeTimeoutMs: 5_000,
+  maxCapabilityBytes: 256,
+  maxAttestationBytes: 12_288,
 
   // identity
   maxCertificateLifetimeMs: 604_800_000,

@@ -1,0 +1,196 @@
+/** The face of a channel: what the layers above see and what they choose. */
+import type { CryptoProvider, DhKeyPair } from '../crypto/interface.js';
+import type { Env, UnixMs } from '../env.js';
+import type { HopfairError } from '../errors.js';
+import type { PeerId } from '../identity/peer-id.js';
+import type { LIMITS } from '../limits.js';
+
+/** Strict: what is queued in a higher class leaves before everything that is queued in a lower one. */
+export type Priority = 'urgent' | 'normal' | 'bulk';
+
+export interface ChannelSendOptions {
+  /** Default `normal`. */
+  readonly priority?: Priority;
+  /** The message is dropped when it has not begun to leave after this long. Default: it never expires. */
+  readonly ttlMs?: number;
+}
+
+export interface ChannelHandler {
+  /**
+   * One whole message. It may be kept, but it is a view of a record: copy it when a small message is kept for long,
+   * since it keeps the record of up to 64 KiB alive.
+   */
+  onMessage(message: Uint8Array, priority: Priority): void;
+  /** There is room again after `send` returned false. */
+  onDrain(): void;
+  /** Called exactly once, the last of all. `cause` is undefined after an authenticated end. */
+  onClose(cause: HopfairError | undefined): void;
+}
+
+export interface ChannelStats {
+  readonly sentMessages: number;
+  readonly sentBytes: number;
+  readonly sentRecords: number;
+  readonly receivedMessages: number;
+  readonly receivedBytes: number;
+  readonly receivedRecords: number;
+  /** Messages that passed their ttl before they could leave. */
+  readonly expiredMessages: number;
+  /** Bytes that wait in this channel. */
+  readonly queuedBytes: number;
+  /** Bytes that the peer has not acknowledged, and how many may be. */
+  readonly unacknowledgedBytes: number;
+  readonly windowBytes: number;
+  /** The lowest round trip of the last ten seconds; undefined before the first. */
+  readonly minRttMs: number | undefined;
+}
+
+/** An authenticated, encrypted, flow-controlled stream of messages in both directions. */
+export interface Channel {
+  /** Who dialled; the mesh resolves simultaneous dials by it. */
+  readonly role: Role;
+  readonly peer: PeerId;
+  readonly remoteAddress: string;
+  /** The certificate that the peer presented, as it was signed. */
+  readonly certificate: Uint8Array;
+  /** Public: binds other protocols to this channel, is never key material. */
+  readonly handshakeHash: Uint8Array;
+  readonly closed: boolean;
+  readonly stats: ChannelStats;
+  /** Secret bytes that only both ends can derive, the same at both for one label. Throws INVALID_STATE once closed. */
+  exportSecret(label: string, length: number): Uint8Array;
+  /** Sets the handler. Nothing that arrives before is lost. */
+  attach(handler: ChannelHandler): void;
+  /**
+   * Queues one message (its parts are joined in order) that leaves at the end of this turn, in one record with all
+   * others. Parts must not change afterwards. Returns false, having queued nothing, when the queue is full (wait for
+   * `onDrain`) or the channel is closed. Throws INVALID_ARGUMENT above the largest message.
+   */
+  send(message: Uint8Array | readonly Uint8Array[], options?: ChannelSendOptions): boolean;
+  /** Holds messages back, and so, once the granted credit is used up, the sender. */
+  pause(): void;
+  resume(): void;
+  /** Sends what is queued, then the authenticated end; completes when the peer has ended too. */
+  close(): void;
+  /** Ends at once, without the authenticated end: the peer sees CHANNEL_TRUNCATED. */
+  destroy(cause?: HopfairError): void;
+}
+
+export type Role = 'initiator' | 'responder';
+
+/** What this peer proves about itself. */
+export interface LocalIdentity {
+  readonly peer: PeerId;
+  /** The X25519 static key of Noise. */
+  readonly staticKey: DhKeyPair;
+  /** The encoded certificate of the static key, signed by the identity. */
+  readonly certificate: Uint8Array;
+}
+
+/** What a peer has proved when the handshake is done; `admit` decides on it. */
+export interface PeerEvidence {
+  readonly certificate: Uint8Array;
+  readonly capabilities: Uint8Array;
+  readonly attestation: Uint8Array;
+  readonly handshakeHash: Uint8Array;
+  readonly remoteAddress: string;
+}
+
+/** Whether the peer may open a channel. A promise that rejects, or takes longer than `admitTimeoutMs`, refuses. */
+export type Admit = (peer: PeerId, evidence: PeerEvidence) => boolean | Promise<boolean>;
+
+/** `required` refuses every suite without ML-KEM; `off` is the explicit policy for classical suites. */
+export type PostQuantumPolicy = 'required' | 'off';
+
+export interface HandshakePolicy {
+  readonly crypto: CryptoProvider;
+  readonly identity: LocalIdentity;
+  readonly networkId: string;
+  /** Default `required`. */
+  readonly postQuantum?: PostQuantumPolicy;
+  /** 32 bytes that all peers of a closed network share: IKpsk2 and XXpsk3, and nothing without. */
+  readonly psk?: Uint8Array;
+  /** Application bytes for the peer, at most 256. */
+  readonly capabilities?: Uint8Array;
+  /** Evidence of the platform, at most 12 KiB. */
+  readonly attestation?: Uint8Array;
+}
+
+export interface HandshakeOptions extends HandshakePolicy {
+  readonly role: Role;
+  /** What is set up: part of the prologue, so that no handshake can be replayed in another place. */
+  readonly context: 'channel' | 'session';
+  /** Initiator: refuse everybody else. */
+  readonly expectedPeer?: PeerId;
+  /** Initiator: the certified static key of the expected peer, which makes the handshake IK instead of XX. */
+  readonly remoteStatic?: Uint8Array;
+  /** Secure random bytes. */
+  readonly random: (length: number) => Uint8Array;
+  readonly now: UnixMs;
+}
+
+export type ChannelLimits = {
+  readonly [K in
+    | 'maxMessageBytes'
+    | 'maxFirstHandshakeBytes'
+    | 'maxHandshakeBytes'
+    | 'firstHandshakeTimeoutMs'
+    | 'handshakeTimeoutMs'
+    | 'admitTimeoutMs'
+    | 'maxChannelQueueBytes'
+    | 'maxChannelReceiveBytes'
+    | 'maxChannelMessageBytes'
+    | 'pingIntervalMs'
+    | 'deadPeerTimeoutMs'
+    | 'stallTimeoutMs'
+    | 'closeTimeoutMs']: (typeof LIMITS)[K] | number;
+};
+
+export interface ChannelOptions extends HandshakePolicy {
+  readonly env: Env;
+  readonly role: Role;
+  readonly expectedPeer?: PeerId;
+  readonly remoteStatic?: Uint8Array;
+  /** Default: every peer with a valid certificate of this network. */
+  readonly admit?: Admit;
+  readonly limits?: Partial<ChannelLimits>;
+}
+
+export interface ChannelEvents {
+  /** The peer is authenticated and admitted. Attach synchronously or later; nothing is lost. */
+  onChannel(channel: Channel): void;
+  /** The connection is closed and no channel will come of it. `retryable` when XX may succeed where IK failed. */
+  onFailed(error: HopfairError): void;
+}
+
+/** One direction of the transport phase: the CipherState of lib/noise, of which sessions use the explicit-n methods. */
+export interface TransportCipher {
+  encryptPartsWithAd(ad: Uint8Array, parts: readonly Uint8Array[]): readonly Uint8Array[];
+  decryptWithAd(ad: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined;
+  encryptAt(nHigh: number, nLow: number, ad: Uint8Array, plaintext: Uint8Array): Uint8Array;
+  encryptPartsAt(nHigh: number, nLow: number, ad: Uint8Array, parts: readonly Uint8Array[]): Uint8Array[];
+  decryptAt(nHigh: number, nLow: number, ad: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined;
+  rekey(): void;
+  destroy(): void;
+}
+
+/** What both ends have when the handshake is done. */
+export interface HandshakeResult {
+  readonly peer: PeerId;
+  readonly certificate: Uint8Array;
+  readonly remoteStatic: Uint8Array;
+  readonly capabilities: Uint8Array;
+  readonly attestation: Uint8Array;
+  /** The full Noise protocol name, e.g. `Noise_XXhfs_25519+MLKEM768_ChaChaPoly_SHA256`. */
+  readonly suite: string;
+  readonly handshakeHash: Uint8Array;
+  readonly tx: TransportCipher;
+  readonly rx: TransportCipher;
+  exportSecret(label: string, length: number): Uint8Array;
+}
+
+/** What happened with one handshake message: `reply`, where present, is to be sent first. */
+export type HandshakeStep =
+  | { readonly kind: 'continue'; readonly reply: Uint8Array }
+  | { readonly kind: 'done'; readonly reply: Uint8Array | undefined; readonly result: HandshakeResult }
+  | { readonly kind: 'failed'; readonly reply: Uint8Array | undefined; readonly error: HopfairError };
