@@ -57,4 +57,6 @@ export const LIMITS = {
   maxPayloadBytes: 16_384,
   maxBatchOrders: 256,
   maxOrderTtlMs: 60_000,
+  /** One record of the log on disk: a snapshot or a batch with all its envelopes. */
+  maxLogRecordBytes: 16_777_216,
 } as const;

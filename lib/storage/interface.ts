@@ -8,6 +8,7 @@ export interface LogStore {
   /**
    * Appends records, in order. `durable` is called once, when these records and all before them survive a power loss;
    * calls that arrive while a commit is under way share the next one. `failed` ends the log: nothing more is written.
+   * Either may be called before `append` returns.
    */
   append(records: readonly Uint8Array[], durable: () => void, failed: (error: HopfairError) => void): void;
   /** Resolves when everything appended is durable and the files are closed. */

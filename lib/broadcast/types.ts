@@ -1,0 +1,79 @@
+/** The public words of the broadcast: how to join, to submit and to read. */
+import type { CryptoProvider, Signer } from '../crypto/interface.js';
+import type { Env } from '../env.js';
+import type { Messaging } from '../mesh/messaging.js';
+import type { Committee, Entry } from '../order/types.js';
+import type { OpenedLog } from '../storage/interface.js';
+import type { OrderReceipt } from './receipt.js';
+
+interface JoinCommon {
+  readonly committee: Committee;
+  /** Signs for this peer; its public key is the one behind `messaging.self`. */
+  readonly signer: Signer;
+  readonly crypto: CryptoProvider;
+  readonly env: Env;
+}
+
+/** Orders and reads. The default. */
+export interface JoinAsClient extends JoinCommon {
+  readonly role?: 'client';
+  /** Orders submitted and neither opened nor failed; `submit` waits above it. Default 256. */
+  readonly maxInFlight?: number;
+}
+
+/** Reads only, e.g. the engine of an exchange. */
+export interface JoinAsObserver extends JoinCommon {
+  readonly role: 'observer';
+}
+
+/** Is a validator of the committee: `messaging.self` must be one of its members. */
+export interface JoinAsMember extends JoinCommon {
+  readonly role: 'member';
+  /** The opened log of this member and of no other, from `openFileLog` or `memoryLog`. */
+  readonly log: OpenedLog;
+}
+
+export type JoinOptions = JoinAsClient | JoinAsObserver | JoinAsMember;
+
+export interface SubmitOptions {
+  /** The stream that the order belongs to, e.g. an account: at most 64 bytes of UTF-8. Order within a stream is kept. */
+  readonly key: string;
+  /** The order is worthless unless it is solid after this long. Default 5,000; at most the committee's maximum. */
+  readonly ttlMs?: number;
+  /** Stops waiting for room before the order is sealed; a sealed order cannot be taken back. */
+  readonly signal?: AbortSignal;
+}
+
+/** A place in the log: the entries of `height` from `index` on. */
+export interface LogPosition {
+  readonly height: number;
+  readonly index: number;
+}
+
+export interface EntriesOptions {
+  /** The first entry that is wanted; default: the beginning of the log. */
+  readonly from?: LogPosition;
+  readonly signal?: AbortSignal;
+}
+
+/** Entries that were asked for and that no f+1 members can supply any more. */
+export interface LogGap {
+  readonly from: LogPosition;
+  readonly to: LogPosition;
+}
+
+export interface Orders {
+  /**
+   * Seals one order of 1 to 16,384 bytes and sends it to every member. Resolves when the order has left, after waiting
+   * for room below `maxInFlight`. Throws INVALID_ARGUMENT, or rejects with ABORTED or INVALID_STATE (closed, observer).
+   */
+  submit(order: Uint8Array, options: SubmitOptions): Promise<OrderReceipt>;
+  /** The log in order, each entry exactly once. Throws LIMIT_EXCEEDED with the gap as cause where entries are lost. */
+  entries(options?: EntriesOptions): AsyncIterable<Entry>;
+  /** Resolves when every submitted order is opened or has failed. */
+  drain(): Promise<void>;
+  /** Ends everything that waits with INVALID_STATE; a member's log is closed last. */
+  close(): Promise<void>;
+}
+
+export type JoinBroadcast = (messaging: Messaging, options: JoinOptions) => Orders;
