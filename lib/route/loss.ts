@@ -1,0 +1,78 @@
+/**
+ * Loss of one path over 10 s, 60 s and 10 min: a relay that drops a fifth is found in the first window, one that drops a
+ * hundredth in the last (overlay.md point 8, bar R2). Each window is a ring of ten slots.
+ */
+const SLOTS = 10;
+
+export interface LossVerdict {
+  readonly share: number;
+  readonly threshold: number;
+  readonly windowMs: number;
+}
+
+/** Share of loss that is tolerated and the least number of losses that prove anything, for each window. */
+const WINDOWS = [
+  { windowMs: 10_000, share: 0.1, minLost: 5 },
+  { windowMs: 60_000, share: 0.03, minLost: 8 },
+  { windowMs: 600_000, share: 0.007, minLost: 20 },
+] as const;
+
+class Window {
+  readonly #slotMs: number;
+  readonly #sent = new Float64Array(SLOTS);
+  readonly #lost = new Float64Array(SLOTS);
+  #slot = 0;
+
+  constructor(windowMs: number) {
+    this.#slotMs = windowMs / SLOTS;
+  }
+
+  count(nowMs: number, sent: number, lost: number): void {
+    const slot = Math.floor(nowMs / this.#slotMs);
+    if (slot - this.#slot >= SLOTS) {
+      this.#sent.fill(0);
+      this.#lost.fill(0);
+    } else {
+      for (let s = this.#slot + 1; s <= slot; s++) {
+        this.#sent[s % SLOTS] = 0;
+        this.#lost[s % SLOTS] = 0;
+      }
+    }
+    this.#slot = slot;
+    const at = slot % SLOTS;
+    this.#sent[at] = (this.#sent[at] ?? 0) + sent;
+    this.#lost[at] = (this.#lost[at] ?? 0) + lost;
+  }
+
+  get sent(): number {
+    return this.#sent.reduce((sum, n) => sum + n, 0);
+  }
+
+  get lost(): number {
+    return this.#lost.reduce((sum, n) => sum + n, 0);
+  }
+}
+
+export class LossMeter {
+  readonly #windows = WINDOWS.map(limit => ({ limit, counts: new Window(limit.windowMs) }));
+
+  sent(nowMs: number): void {
+    for (const { counts } of this.#windows) counts.count(nowMs, 1, 0);
+  }
+
+  /** A packet that was counted as sent turned out lost, or (`-1`) not lost after all. */
+  lost(nowMs: number, packets = 1): void {
+    for (const { counts } of this.#windows) counts.count(nowMs, 0, packets);
+  }
+
+  /** The first window whose loss is above what it tolerates. */
+  verdict(): LossVerdict | undefined {
+    for (const { limit, counts } of this.#windows) {
+      const { lost } = counts;
+      if (lost < limit.minLost) continue;
+      const share = lost / Math.max(counts.sent, 1);
+      if (share > limit.share) return { share, threshold: limit.share, windowMs: limit.windowMs };
+    }
+    return undefined;
+  }
+}
