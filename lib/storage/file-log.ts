@@ -5,13 +5,12 @@
  */
 import * as nodeFs from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { equalBytes } from '../bytes.js';
 import type { Rng } from '../env.js';
 import { HopfairError, requireArgument } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { lockDataFolder } from './data-folder-lock.js';
 import type { LogStore, OpenedLog } from './interface.js';
-import { encodeRecordHeader, FILE_HEADER_BYTES, MAGIC, SALT_BYTES, scanRecords } from './record.js';
+import { encodeFileHeader, encodeRecordHeader, readFileHeader, SALT_BYTES, scanRecords } from './record.js';
 
 /** The calls that the log makes on the disk while it runs; tests put failing ones in their place. */
 export type Disk = Pick<typeof nodeFs, 'write' | 'fdatasync'>;
@@ -68,7 +67,7 @@ function createLogFile(dataDir: string, path: string, rng: Rng): void {
   const draft = `${path}.new`;
   const fd = nodeFs.openSync(draft, 'w', 0o600);
   try {
-    nodeFs.writeSync(fd, Buffer.concat([MAGIC, rng.bytes(SALT_BYTES)]));
+    nodeFs.writeSync(fd, encodeFileHeader(rng.bytes(SALT_BYTES)));
     nodeFs.fsyncSync(fd);
   } finally {
     nodeFs.closeSync(fd);
@@ -81,10 +80,7 @@ function openLogFile(path: string, options: FileLogOptions, release: () => void)
   const fd = nodeFs.openSync(path, 'r+');
   try {
     const file = nodeFs.readFileSync(fd);
-    if (file.length < FILE_HEADER_BYTES || !equalBytes(file.subarray(0, MAGIC.length), MAGIC)) {
-      throw new HopfairError('STORAGE_CORRUPT', `${path} does not begin with the header of a log: damaged at byte 0`);
-    }
-    const salt = file.subarray(MAGIC.length, FILE_HEADER_BYTES);
+    const salt = readFileHeader(file);
     const { records, soundBytes } = scanRecords(file, salt);
     const truncated = soundBytes < file.length;
     if (truncated) nodeFs.ftruncateSync(fd, soundBytes);
@@ -144,7 +140,7 @@ class FileLog implements LogStore {
   constructor(fd: number, state: FileLogState) {
     this.#fd = fd;
     this.#disk = state.disk ?? nodeFs;
-    this.#salt = Uint8Array.from(state.salt);
+    this.#salt = state.salt;
     this.#epoch = state.epoch;
     this.#release = state.release;
     this.#offset = state.soundBytes;

@@ -1,7 +1,7 @@
 /**
  * The format of the log file, and what its damage means.
  *
- * file   = "HFLOG001", 16 random bytes (salt), record*
+ * file   = "HFLOG001", 16 random bytes (salt), 8 bytes of checksum over both, record*
  * record = u32 length, u64 sequence, u64 durable, u32 epoch, 8 bytes of checksum, payload
  *
  * `sequence` counts from 1. `durable` is the last sequence that was known to be on disk when the record was written:
@@ -11,15 +11,15 @@
  * the salt keeps a payload from imitating records of the file that holds it. It guards against accidents, not intruders.
  */
 import { createHash } from 'node:crypto';
-import { Reader, Writer } from '../bytes.js';
+import { EMPTY, equalBytes, Reader, Writer } from '../bytes.js';
 import { HopfairError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 
-export const MAGIC: Uint8Array = new TextEncoder().encode('HFLOG001');
+const MAGIC: Uint8Array = new TextEncoder().encode('HFLOG001');
 export const SALT_BYTES = 16;
-export const FILE_HEADER_BYTES: number = MAGIC.length + SALT_BYTES;
-const CHECKED_BYTES = 24;
 const CHECKSUM_BYTES = 8;
+export const FILE_HEADER_BYTES: number = MAGIC.length + SALT_BYTES + CHECKSUM_BYTES;
+const CHECKED_BYTES = 24;
 export const RECORD_HEADER_BYTES: number = CHECKED_BYTES + CHECKSUM_BYTES;
 
 export interface RecordHeader {
@@ -31,6 +31,20 @@ export interface RecordHeader {
 function checksum(salt: Uint8Array, header: Uint8Array, payload: Uint8Array): Uint8Array {
   const digest = createHash('sha256').update(salt).update(header).update(payload).digest();
   return digest.subarray(0, CHECKSUM_BYTES);
+}
+
+/** The header of a file whose salt is these 16 random bytes. */
+export function encodeFileHeader(salt: Uint8Array): Uint8Array {
+  return Buffer.concat([MAGIC, salt, checksum(salt, MAGIC, EMPTY)]);
+}
+
+/** The salt of a file. Throws STORAGE_CORRUPT when it does not begin with a sound header. */
+export function readFileHeader(file: Uint8Array): Uint8Array {
+  const salt = file.slice(MAGIC.length, MAGIC.length + SALT_BYTES);
+  if (file.length < FILE_HEADER_BYTES || !equalBytes(encodeFileHeader(salt), file.subarray(0, FILE_HEADER_BYTES))) {
+    throw new HopfairError('STORAGE_CORRUPT', 'the file does not begin with the header of a log: damaged at byte 0');
+  }
+  return salt;
 }
 
 /** The header of a record, checksum included; the payload follows it in the file. */
