@@ -17,6 +17,9 @@ declare class TextDecoder {
 }
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true });
 
+/** A copy, always a plain Uint8Array. `slice` will not do for bytes of unknown origin: that of a Buffer is a view. */
+export const copyOf = (bytes: Uint8Array): Uint8Array => new Uint8Array(bytes);
+
 /** Throws DECODE_FAILED on malformed UTF-8. */
 export function toUtf8(bytes: Uint8Array): string {
   try {

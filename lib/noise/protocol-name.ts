@@ -1,0 +1,47 @@
+/** Protocol names, Noise spec section 8: `Noise_XX_25519_ChaChaPoly_SHA256`. */
+import type { AeadName, HashName } from '../crypto/interface.js';
+import { HopfairError } from '../errors.js';
+import { type HandshakePattern, parsePattern } from './patterns.js';
+
+export interface NoiseProtocol {
+  readonly name: string;
+  readonly pattern: HandshakePattern;
+  readonly dh: '25519';
+  /** Present with the `hfs` modifier. */
+  readonly kem: 'MLKEM768' | undefined;
+  readonly cipher: AeadName;
+  readonly hash: HashName;
+}
+
+const CIPHERS: ReadonlySet<string> = new Set<AeadName>(['ChaChaPoly', 'AESGCM']);
+const HASHES: ReadonlySet<string> = new Set<HashName>(['SHA256', 'SHA512', 'BLAKE2s', 'BLAKE2b']);
+const isCipher = (text: string | undefined): text is AeadName => text !== undefined && CIPHERS.has(text);
+const isHash = (text: string | undefined): text is HashName => text !== undefined && HASHES.has(text);
+
+function parse(name: string): NoiseProtocol {
+  const [prefix, pattern = '', dh, cipher, hash, ...rest] = name.split('_');
+  const refuse = (what: string): HopfairError => new HopfairError('INVALID_ARGUMENT', `protocol ${name}: ${what}`);
+  if (prefix !== 'Noise' || rest.length > 0) throw refuse('is not a Noise protocol name');
+  if (dh !== '25519' && dh !== '25519+MLKEM768') throw refuse('offers a DH function that is not supported');
+  if (!isCipher(cipher)) throw refuse('names an unknown cipher');
+  if (!isHash(hash)) throw refuse('names an unknown hash');
+  const parsed = parsePattern(pattern);
+  const kem = dh === '25519' ? undefined : 'MLKEM768';
+  if ((kem !== undefined) !== parsed.messages.some(m => m.tokens.includes('e1'))) {
+    throw refuse('the hfs modifier and a KEM belong together');
+  }
+  return { name, pattern: parsed, dh: '25519', kem, cipher, hash };
+}
+
+/** Names come from local configuration, never from a peer, so their number is small. */
+const parsedNames = new Map<string, NoiseProtocol>();
+
+/** Throws INVALID_ARGUMENT for a name that is malformed or not supported. */
+export function parseProtocolName(name: string): NoiseProtocol {
+  let protocol = parsedNames.get(name);
+  if (protocol === undefined) {
+    protocol = parse(name);
+    parsedNames.set(name, protocol);
+  }
+  return protocol;
+}
