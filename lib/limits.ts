@@ -54,9 +54,30 @@ export const LIMITS = {
 
   // broadcast (order.md)
   maxMembers: 64,
+  maxSizeClasses: 16,
+  maxPeerIdBytes: 80,
+  maxStreamKeyBytes: 64,
+  /** Proof that a leaf is in a log of fewer than 2^53 entries. */
+  maxLogPathHashes: 53,
   maxPayloadBytes: 16_384,
   maxBatchOrders: 256,
   maxOrderTtlMs: 60_000,
+  /** Listings of one chunk: 1,024 of them are 40 KiB. */
+  maxChunkListings: 1_024,
+  /** Listings by which one cut may advance one lane: a rule of validity. */
+  maxLaneListingsPerCut: 4_096,
+  /** Blocks, chunks, batches or certificates in one message between members. */
+  maxMessageParts: 1_024,
+  /** Bytes of what a member serves in one answer. */
+  maxAnswerBytes: 524_288,
+  maxSharesPerMessage: 4_096,
+  maxEvidenceBytes: 131_072,
+  maxReceiptBytes: 16_384,
+  /** Entries of a batch in one message to an observer or client. */
+  maxPageEntries: 1_024,
+  /** Batches that an observer may have under way from one member. */
+  maxObserverCredit: 1_024,
+  maxObservers: 256,
   /** One record of the log on disk: a snapshot or a batch with all its envelopes. */
   maxLogRecordBytes: 16_777_216,
 } as const;

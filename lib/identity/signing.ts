@@ -18,6 +18,7 @@ export type SignatureKind =
   | 'notarize'
   | 'nullify'
   | 'finalize'
+  | 'shares'
   | 'root'
   | 'member-state'
   | 'epoch-change';
