@@ -87,8 +87,9 @@ export class DelayAlarm {
     return this.#sum >= ALARM && latestMs - this.#baselineMs >= MIN_RISE_MS;
   }
 
-  /** After the race that it started: the alarm begins anew, the baseline stays. */
-  reset(): void {
+  /** The standby lost the race: the rise is nobody's fault, and what is now becomes the baseline. */
+  accept(smoothedMs: number): void {
     this.#sum = 0;
+    if (this.#baselineMs !== undefined) this.#baselineMs = smoothedMs;
   }
 }

@@ -1,0 +1,569 @@
+/**
+ * The flow to one destination: which path each payload takes, when it is hedged, raced or sent again, and when the route
+ * changes (overlay.md points 8 to 13). It believes nothing but authenticated receipts. Payloads are opaque to it.
+ */
+import { after, type Instant } from '../env.js';
+import { invariant } from '../errors.js';
+import type { PeerId } from '../identity/peer-id.js';
+import type { Machine } from '../machine.js';
+import type { Alternative, Route, RouteEvent, RouteTrigger } from './explain.js';
+import { type Copy, FlowPath, type Item } from './flow-path.js';
+import { type FlowEffect, type FlowInput, type FlowPathInfo, MAX_PATHS, type TrafficClass } from './flow-types.js';
+import { Quarantine } from './quarantine.js';
+import { leastGainMs, PairedSamples, RACE_ABORT, RACE_WIN, Race } from './race.js';
+import { inRanges, type PacketRange } from './ranges.js';
+import { EarnedTokens, RateLimit } from './token-bucket.js';
+
+export interface FlowOptions {
+  readonly destination: PeerId;
+  /** Uniform in [0, 1): for exploration and for spreading quarantines. */
+  readonly random: () => number;
+  /** Bars routes beyond the life of this flow; by default its own. */
+  readonly quarantine?: Quarantine;
+}
+
+/** Hedges are 5 % of traffic, with a burst of 64. */
+const HEDGE_SHARE = 0.05;
+const HEDGE_BURST = 64;
+/** Share of real messages that are copied to the standby only to measure it. */
+const EXPLORATION_SHARE = 0.015;
+const CRITICAL_BYTES_PER_SECOND = 1_000_000;
+const CRITICAL_BURST_BYTES = 262_144;
+/** A tick this late means that this process stalled, not that the network did. */
+const STALL_MS = 10;
+/** After a stall, receipts that already wait in the sockets are read before anything is judged. */
+const GRACE_MS = 1;
+const MAX_RETRY_MS = 1_000;
+const REFUSAL_NOTICE_MS = 1_000;
+/** Critical payloads may exceed a full window by this much. */
+const CRITICAL_EXCESS_BYTES = 16_384;
+
+type Effects<T> = FlowEffect<T>[];
+type CopyKind = 'first' | 'duplicate' | 'hedge' | 'retransmission';
+
+export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
+  readonly #options: FlowOptions;
+  readonly #quarantine: Quarantine;
+  readonly #paths = new Map<number, FlowPath<T>>();
+  /** Never reset, so that a path number can be used again under the same keys. */
+  readonly #nextPacket = new Float64Array(MAX_PATHS);
+  readonly #unsettled = new Set<Item<T>>();
+  /** Items with no copy under way, and when they are sent again. */
+  readonly #late = new Map<Item<T>, Instant>();
+  readonly #hedgeTokens = new EarnedTokens(HEDGE_SHARE, HEDGE_BURST);
+  readonly #criticalBytes = new RateLimit(CRITICAL_BYTES_PER_SECOND, CRITICAL_BURST_BYTES);
+  readonly #pairs = new PairedSamples();
+  #active: FlowPath<T> | undefined;
+  #standby: FlowPath<T> | undefined;
+  #race: Race | undefined;
+  #promised: Instant | undefined;
+  #graceUntil: Instant | undefined;
+  #refusalNotedAt: Instant | undefined;
+  #lastRoute: Route | undefined;
+  #routeLostAt: Instant | undefined;
+
+  constructor(options: FlowOptions) {
+    this.#options = options;
+    this.#quarantine = options.quarantine ?? new Quarantine(options.random);
+  }
+
+  get active(): FlowPath<T> | undefined {
+    return this.#active;
+  }
+
+  get standby(): FlowPath<T> | undefined {
+    return this.#standby;
+  }
+
+  get paths(): IterableIterator<FlowPath<T>> {
+    return this.#paths.values();
+  }
+
+  get unsettledCount(): number {
+    return this.#unsettled.size;
+  }
+
+  barred(route: Route, now: Instant): boolean {
+    return this.#quarantine.bars(route.join('>'), now);
+  }
+
+  hasRoom(trafficClass: TrafficClass): boolean {
+    const excess = trafficClass === 'critical' ? CRITICAL_EXCESS_BYTES : 0;
+    return this.#active !== undefined && this.#active.window.room + excess > 0;
+  }
+
+  /** A packet number for a packet that asks for no receipt, on any path of the session. */
+  allotPacket(path: number): number {
+    const packet = this.#nextPacket[path];
+    invariant(packet !== undefined, 'path number in range');
+    this.#nextPacket[path] = packet + 1;
+    return packet;
+  }
+
+  /** Everything that is not settled, in the order of submission: a new session takes it over. */
+  drain(): T[] {
+    const payloads = [...this.#unsettled].map(item => item.payload);
+    this.#unsettled.clear();
+    this.#late.clear();
+    this.#paths.clear();
+    this.#active = undefined;
+    this.#standby = undefined;
+    return payloads;
+  }
+
+  handle(input: FlowInput<T>, now: Instant): readonly FlowEffect<T>[] {
+    const effects: Effects<T> = [];
+    switch (input.kind) {
+      case 'path-up':
+        this.#pathUp(input.path, effects, now);
+        break;
+      case 'path-down':
+        this.#pathDown(input.path, effects, now);
+        break;
+      case 'submit':
+        this.#submit(input, effects, now);
+        break;
+      case 'receipt':
+        this.#receipt(input.path, input.ranges, input.delayMs, effects, now);
+        break;
+      case 'tick':
+        this.#tick(effects, now);
+        break;
+    }
+    this.#promised = this.#computeDeadline();
+    return effects;
+  }
+
+  nextDeadline(): Instant | undefined {
+    return this.#promised;
+  }
+
+  #computeDeadline(): Instant | undefined {
+    if (this.#graceUntil !== undefined) return this.#graceUntil;
+    let earliest: Instant | undefined;
+    const consider = (at: Instant | undefined): void => {
+      if (at !== undefined && (earliest === undefined || at < earliest)) earliest = at;
+    };
+    for (const path of this.#paths.values()) {
+      consider(path.deadline);
+      consider(path.abandonAt);
+    }
+    if (this.#active) for (const at of this.#late.values()) consider(at);
+    return earliest;
+  }
+
+  // ---------------------------------------------------------------- paths
+
+  #pathUp(info: FlowPathInfo, effects: Effects<T>, now: Instant): void {
+    invariant(info.id >= 0 && info.id < MAX_PATHS && !this.#paths.has(info.id), 'a free path number');
+    const path = new FlowPath<T>(info);
+    this.#paths.set(path.id, path);
+    if (this.#active === undefined) {
+      this.#active = path;
+      const ms = this.#routeLostAt === undefined ? 0 : now - this.#routeLostAt;
+      const trigger = this.#lastRoute === undefined ? 'first-path' : 'path-lost';
+      this.#explainSwitch(effects, now, this.#lastRoute, path.route, trigger, [1, 1, 'paths'], ms);
+      this.#chooseStandby(now);
+      this.#resend([...this.#unsettled], effects, now);
+    } else this.#chooseStandby(now);
+  }
+
+  #pathDown(id: number, effects: Effects<T>, now: Instant): void {
+    const path = this.#paths.get(id);
+    if (path === undefined) return;
+    this.#paths.delete(id);
+    const orphans = [...path.overdue.values(), ...path.waiting.values()].map(copy => copy.item);
+    if (path === this.#active) {
+      const since = path.waiting.values().next().value?.sentAt ?? now;
+      const next = this.#best(now);
+      this.#lastRoute = path.route;
+      this.#active = next;
+      if (next === undefined) this.#routeLostAt = now;
+      this.#race = undefined;
+      this.#pairs.clear();
+      this.#explainSwitch(effects, now, path.route, next?.route, 'path-lost', [0, 1, 'paths'], now - since);
+    }
+    if (path === this.#standby) this.#race = undefined;
+    this.#chooseStandby(now);
+    this.#resend(orphans, effects, now);
+  }
+
+  /** Sends again what has no copy under way on a living path. */
+  #resend(items: readonly Item<T>[], effects: Effects<T>, now: Instant): void {
+    for (const item of items) {
+      if (item.settled || item.copies.some(copy => this.#isWaiting(copy))) continue;
+      this.#retransmit(item, effects, now);
+    }
+  }
+
+  #isWaiting(copy: Copy<T>): boolean {
+    return copy.path.waiting.has(copy.packet) && this.#paths.get(copy.path.id) === copy.path;
+  }
+
+  #best(now: Instant): FlowPath<T> | undefined {
+    return this.#leastOf(this.#paths.values(), path => [
+      this.#quarantine.bars(path.key, now) ? 1 : 0,
+      path.misses > 0 ? 1 : 0,
+      path.rtt.smoothedMs,
+    ]);
+  }
+
+  #chooseStandby(now: Instant): void {
+    const active = this.#active;
+    if (active === undefined) {
+      this.#standby = undefined;
+      return;
+    }
+    const others = [...this.#paths.values()].filter(path => path !== active);
+    const chosen = this.#leastOf(others, path => [
+      path.misses >= RACE_WIN ? 1 : 0,
+      this.#quarantine.bars(path.key, now) ? 1 : 0,
+      path.sharesRelay(active) ? 1 : 0,
+      path.sharesOperator(active) ? 1 : 0,
+      path === this.#standby ? 0 : 1, // sticky
+      path.rtt.smoothedMs,
+    ]);
+    if (chosen !== this.#standby) this.#pairs.clear();
+    this.#standby = chosen;
+  }
+
+  #leastOf(paths: Iterable<FlowPath<T>>, rank: (path: FlowPath<T>) => readonly number[]): FlowPath<T> | undefined {
+    let best: { path: FlowPath<T>; rank: readonly number[] } | undefined;
+    for (const path of paths) {
+      const mine = rank(path);
+      if (best === undefined || precedes(mine, best.rank)) best = { path, rank: mine };
+    }
+    return best?.path;
+  }
+
+  // ---------------------------------------------------------------- sending
+
+  #submit(input: Extract<FlowInput<T>, { kind: 'submit' }>, effects: Effects<T>, now: Instant): void {
+    const item: Item<T> = {
+      payload: input.payload,
+      bytes: input.bytes,
+      class: input.class,
+      expiresAt: input.expiresAt,
+      settled: false,
+      attempts: 0,
+      copies: [],
+    };
+    this.#unsettled.add(item);
+    const { active, standby } = this;
+    if (active === undefined) {
+      this.#late.set(item, now);
+      return;
+    }
+    this.#hedgeTokens.earn();
+    const duplicate = standby !== undefined && this.#wantsDuplicate(item, standby, now);
+    this.#transmit(item, active, 'first', effects, now, duplicate);
+    if (duplicate) this.#transmit(item, standby, 'duplicate', effects, now, true);
+  }
+
+  #wantsDuplicate(item: Item<T>, standby: FlowPath<T>, now: Instant): boolean {
+    if (item.class === 'critical' && this.#criticalBytes.take(now, item.bytes)) return true;
+    if (item.class === 'bulk') return false;
+    if (this.#race !== undefined || item.class === 'critical') {
+      return !standby.sour(now) && this.#hedgeTokens.take();
+    }
+    return this.#options.random() < EXPLORATION_SHARE;
+  }
+
+  #transmit(
+    item: Item<T>,
+    path: FlowPath<T>,
+    kind: CopyKind,
+    effects: Effects<T>,
+    now: Instant,
+    receiptAtOnce: boolean,
+  ): void {
+    const packet = this.allotPacket(path.id);
+    const copy: Copy<T> = { item, path, packet, sentAt: now, missed: false, receiptedAt: undefined };
+    item.copies.push(copy);
+    path.add(copy);
+    this.#late.delete(item);
+    const atOnce = receiptAtOnce || item.class === 'critical' || kind !== 'first';
+    effects.push({
+      kind: 'transmit',
+      path: path.id,
+      packet,
+      payload: item.payload,
+      copy: kind,
+      receiptAtOnce: atOnce,
+    });
+  }
+
+  #retransmit(item: Item<T>, effects: Effects<T>, now: Instant): void {
+    if (item.expiresAt !== undefined && now >= item.expiresAt) {
+      this.#settle(item, 'expired', effects);
+      return;
+    }
+    const { active, standby } = this;
+    if (active === undefined) {
+      this.#late.set(item, now);
+      return;
+    }
+    // A sour active path gets every other round; the standby may be the only one that works.
+    const useStandby = standby !== undefined && active.misses > standby.misses && item.attempts % 2 === 0;
+    item.attempts += 1;
+    this.#transmit(item, useStandby ? standby : active, 'retransmission', effects, now, true);
+  }
+
+  // ---------------------------------------------------------------- receipts
+
+  #receipt(id: number, ranges: readonly PacketRange[], delayMs: number, effects: Effects<T>, now: Instant): void {
+    const path = this.#paths.get(id);
+    const last = ranges[0]?.last;
+    // A receipt for what was never sent proves that the peer lies; there is nothing in it worth reading.
+    if (path === undefined || last === undefined || last >= (this.#nextPacket[id] ?? 0)) return;
+    let newest: Copy<T> | undefined;
+    for (const copies of [path.overdue, path.waiting]) {
+      for (const copy of copies.values()) {
+        if (copy.packet > last) break;
+        if (!inRanges(ranges, copy.packet)) continue;
+        if (copy.packet === last) newest = copy;
+        path.noteReceipt(copy, now);
+        this.#judgeRace(copy, effects, now);
+        this.#settle(copy.item, 'receipted', effects);
+      }
+    }
+    if (newest !== undefined) this.#sampleRtt(path, newest, delayMs, effects, now);
+  }
+
+  #sampleRtt(path: FlowPath<T>, copy: Copy<T>, delayMs: number, effects: Effects<T>, now: Instant): void {
+    if (this.#graceUntil !== undefined) return; // it waited in our own socket
+    path.rtt.sample(now - copy.sentAt, delayMs);
+    path.window.sample(path.rtt.latestMs, now);
+    if (path.window.selfInflicted || path !== this.#active) return;
+    if (path.delay.sample(path.rtt.latestMs, path.rtt.smoothedMs)) this.#suspect('delay', copy.sentAt, now);
+    this.#considerVoluntary(effects, now);
+  }
+
+  #settle(item: Item<T>, outcome: 'receipted' | 'expired', effects: Effects<T>): void {
+    if (item.settled) return;
+    item.settled = true;
+    this.#unsettled.delete(item);
+    this.#late.delete(item);
+    for (const copy of item.copies) if (copy.missed) copy.path.remove(copy);
+    effects.push({ kind: 'settled', payload: item.payload, outcome });
+  }
+
+  // ---------------------------------------------------------------- misses
+
+  #tick(effects: Effects<T>, now: Instant): void {
+    if (this.#graceUntil === undefined && this.#promised !== undefined && now - this.#promised > STALL_MS) {
+      this.#graceUntil = after(now, GRACE_MS);
+      return;
+    }
+    if (this.#graceUntil !== undefined && now < this.#graceUntil) return;
+    this.#graceUntil = undefined;
+    const missed: Copy<T>[] = [];
+    for (const path of this.#paths.values()) {
+      const ptoMs = path.rtt.ptoMs;
+      for (const copy of path.waiting.values()) {
+        if (now < copy.sentAt + ptoMs) break;
+        path.noteMiss(copy, now);
+        missed.push(copy);
+      }
+    }
+    // First all are counted, then they are judged: whether every path is silent must be known before one is blamed.
+    for (const copy of missed) this.#missed(copy, effects, now);
+    for (const [item, at] of this.#late) if (now >= at) this.#retransmit(item, effects, now);
+    for (const path of this.#paths.values()) {
+      if (path.abandonAt !== undefined && now >= path.abandonAt) effects.push({ kind: 'abandon', path: path.id });
+    }
+  }
+
+  #missed(copy: Copy<T>, effects: Effects<T>, now: Instant): void {
+    const { item, path } = copy;
+    if (path === this.#active) this.#judgeMiss(copy, effects, now);
+    else if (path === this.#standby && path.misses >= RACE_WIN) this.#chooseStandby(now);
+    if (item.settled || item.copies.some(other => this.#isWaiting(other))) return;
+    if (item.expiresAt !== undefined && now >= item.expiresAt) {
+      this.#settle(item, 'expired', effects);
+      return;
+    }
+    const other = path === this.#active ? this.#standby : this.#active;
+    const mayHedge = item.class !== 'bulk' && item.attempts === 0 && other !== undefined && !other.sour(now);
+    if (mayHedge && this.#hedgeTokens.take()) {
+      item.attempts += 1;
+      this.#transmit(item, other, 'hedge', effects, now, true);
+      return;
+    }
+    if (mayHedge) this.#noteRefusal(other, effects, now);
+    const waitMs = Math.min(path.rtt.ptoMs * 2 ** item.attempts, MAX_RETRY_MS);
+    this.#late.set(item, after(now, waitMs));
+  }
+
+  #judgeMiss(copy: Copy<T>, effects: Effects<T>, now: Instant): void {
+    const { active, standby } = this;
+    if (active === undefined || standby === undefined || standby.sour(now)) return; // nobody is blamed
+    const verdict = active.loss.verdict();
+    const other = standby.loss.verdict();
+    if (verdict !== undefined && (other === undefined || other.share < verdict.share)) {
+      this.#switchTo(standby, 'loss', [verdict.share, verdict.threshold, 'share'], copy.sentAt, effects, now);
+      return;
+    }
+    this.#suspect('unreceipted', copy.sentAt, now);
+    const rival = copy.item.copies.find(candidate => candidate.path === standby);
+    if (rival?.receiptedAt !== undefined) this.#point('standby', effects, now);
+  }
+
+  // ---------------------------------------------------------------- races
+
+  #suspect(cause: 'unreceipted' | 'delay', since: Instant, now: Instant): void {
+    if (this.#race !== undefined || this.#standby === undefined || this.#standby.sour(now)) return;
+    this.#race = new Race(cause, since);
+  }
+
+  /** A copy was receipted: when its twin travels over the other path, one of them may have won a point. */
+  #judgeRace(copy: Copy<T>, effects: Effects<T>, now: Instant): void {
+    const { active, standby } = this;
+    if (copy.path === standby) {
+      const original = copy.item.copies.find(other => other.path === active);
+      if (original === undefined) return;
+      if (original.missed && original.receiptedAt === undefined) this.#point('standby', effects, now);
+      else if (original.receiptedAt !== undefined) this.#pair(original, copy);
+      return;
+    }
+    if (copy.path !== active) return;
+    const twin = copy.item.copies.find(other => other.path === standby);
+    if (twin === undefined) return;
+    if (twin.receiptedAt === undefined) {
+      this.#point('incumbent', effects, now);
+      return;
+    }
+    this.#pair(copy, twin);
+    const leadMs = now - twin.receiptedAt;
+    const worth = leadMs >= leastGainMs(now - copy.sentAt) && twin.sentAt - copy.sentAt < 1;
+    this.#point(worth ? 'standby' : 'incumbent', effects, now);
+  }
+
+  #pair(incumbent: Copy<T>, standby: Copy<T>): void {
+    if (incumbent.receiptedAt === undefined || standby.receiptedAt === undefined) return;
+    this.#pairs.add(incumbent.receiptedAt - incumbent.sentAt, standby.receiptedAt - standby.sentAt);
+  }
+
+  #point(winner: 'standby' | 'incumbent', effects: Effects<T>, now: Instant): void {
+    const race = this.#race;
+    const { active, standby } = this;
+    if (race === undefined || active === undefined || standby === undefined) return;
+    const state = race.point(winner);
+    if (state === 'won') {
+      this.#switchTo(standby, race.cause, [race.lead, RACE_WIN, 'points'], race.since, effects, now);
+    } else if (state === 'aborted') {
+      this.#race = undefined;
+      active.delay.accept(active.rtt.smoothedMs);
+      effects.push({
+        kind: 'explain',
+        event: this.#event('race-aborted', now, active.route, active.route, race.cause, now - race.since, [
+          race.lead,
+          RACE_ABORT,
+          'points',
+        ]),
+      });
+    }
+  }
+
+  #considerVoluntary(effects: Effects<T>, now: Instant): void {
+    const { standby } = this;
+    if (standby === undefined || this.#race !== undefined || this.#quarantine.bars(standby.key, now)) return;
+    const gain = this.#pairs.gain();
+    if (gain === undefined) return;
+    this.#switchTo(standby, 'faster-alternate', [gain.gainMs, gain.thresholdMs, 'ms'], now, effects, now);
+  }
+
+  #switchTo(
+    next: FlowPath<T>,
+    trigger: RouteTrigger,
+    numbers: Numbers,
+    since: Instant,
+    effects: Effects<T>,
+    now: Instant,
+  ): void {
+    const previous = this.#active;
+    invariant(previous !== undefined && previous !== next, 'a switch has two sides');
+    this.#active = next;
+    this.#race = undefined;
+    this.#pairs.clear();
+    this.#explainSwitch(effects, now, previous.route, next.route, trigger, numbers, now - since);
+    if (trigger !== 'faster-alternate') {
+      const lengthMs = this.#quarantine.impose(previous.key, now);
+      const event = this.#event('quarantine', now, previous.route, next.route, trigger, now - since, [
+        lengthMs,
+        numbers[1],
+        'ms',
+      ]);
+      effects.push({ kind: 'explain', event });
+    }
+    this.#chooseStandby(now);
+    if (trigger !== 'unreceipted') return;
+    for (const copy of [...previous.overdue.values(), ...previous.waiting.values()]) {
+      const covered = copy.item.copies.some(other => other.path !== previous && this.#isWaiting(other));
+      if (!copy.item.settled && !covered) this.#retransmit(copy.item, effects, now);
+    }
+  }
+
+  // ---------------------------------------------------------------- explanations
+
+  #explainSwitch(
+    effects: Effects<T>,
+    now: Instant,
+    from: Route | undefined,
+    to: Route | undefined,
+    trigger: RouteTrigger,
+    numbers: Numbers,
+    ms: number,
+  ): void {
+    effects.push({ kind: 'explain', event: this.#event('switch', now, from, to, trigger, ms, numbers) });
+  }
+
+  #noteRefusal(over: FlowPath<T>, effects: Effects<T>, now: Instant): void {
+    if (this.#refusalNotedAt !== undefined && now - this.#refusalNotedAt < REFUSAL_NOTICE_MS) return;
+    this.#refusalNotedAt = now;
+    const numbers: Numbers = [this.#hedgeTokens.level, 1, 'tokens'];
+    const event = this.#event('hedge-refused', now, this.#active?.route, over.route, 'unreceipted', 0, numbers);
+    effects.push({ kind: 'explain', event });
+  }
+
+  #event(
+    kind: RouteEvent['kind'],
+    now: Instant,
+    from: Route | undefined,
+    to: Route | undefined,
+    trigger: RouteTrigger,
+    ms: number,
+    [measured, threshold, unit]: Numbers,
+  ): RouteEvent {
+    const alternatives: Alternative[] = [];
+    for (const path of this.#paths.values()) {
+      if (path.route === to) continue;
+      const barred = this.#quarantine.bars(path.key, now) ? ', quarantined' : '';
+      const reason = `RTT ${path.rtt.smoothedMs.toFixed(1)} ms, ${path.misses} misses${barred}`;
+      alternatives.push({ route: path.route, reason });
+    }
+    return {
+      kind,
+      flow: this.#options.destination,
+      from,
+      to,
+      trigger,
+      measured,
+      threshold,
+      unit,
+      ms,
+      alternatives,
+      atMs: now,
+    };
+  }
+}
+
+type Numbers = readonly [measured: number, threshold: number, unit: RouteEvent['unit']];
+
+function precedes(a: readonly number[], b: readonly number[]): boolean {
+  for (let i = 0; i < a.length; i++) {
+    const difference = (a[i] ?? 0) - (b[i] ?? 0);
+    if (difference !== 0) return difference < 0;
+  }
+  return false;
+}
