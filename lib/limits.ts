@@ -38,6 +38,12 @@ export const LIMITS = {
   clockSkewMs: 300_000,
   maxNetworkIdBytes: 64,
   maxRosterPeers: 4_096,
+  maxRosterRevocations: 4_096,
+  maxRosterEdges: 16_384,
+  /** Root keys that a roster can be signed by. */
+  maxRootKeys: 32,
+  /** An operator or region label. */
+  maxLabelBytes: 64,
 
   // mesh (overlay.md)
   maxRelays: 2,

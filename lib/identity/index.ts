@@ -1,0 +1,10 @@
+/**
+ * Who a peer is: its id, its key pair, the certificate of its static key, what signatures cover, and who is a member of
+ * the network. Pure: time and random bytes are inputs, cryptography comes in as a `CryptoProvider`.
+ * It must never know a connection, a route or an order: the rooms above decide what an identity may do.
+ */
+export { type Certificate, type CertificateClaims, issueCertificate, verifyCertificate } from './certificate.js';
+export { Identity, type IdentityOptions, type IdentitySeeds } from './identity.js';
+export { AllowList, type AllowListEntry, type Membership, openMembership, type PeerLabels } from './membership.js';
+export { type PeerId, parsePeerId, peerIdOf, publicKeyOf } from './peer-id.js';
+export { type SignatureContext, type SignatureKind, signingBytes, verifySignature } from './signing.js';
