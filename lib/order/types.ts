@@ -29,7 +29,9 @@ export type Mode = 'sealed' | 'open';
 export interface CommitteeParameters {
   readonly profile: Profile;
   readonly mode: Mode;
-  /** D of the paper page: the bound on one message between members, in ms. */
+  /** t: how many shares open an order; max(f+1, min(2, n)) by default, up to n-2f. */
+  readonly openingThreshold?: number;
+  /** D: the bound on one message between members, in whole ms. */
   readonly delayBoundMs: number;
   /** W: a held order is emitted after this many cuts at the latest (and H of cut time). */
   readonly holdCuts: number;
@@ -66,6 +68,14 @@ export interface StreamPosition {
   readonly sequence: number;
 }
 
+/** What the linearizer needs to know of an order beyond its id, which binds all of it. */
+export interface OrderFacts extends StreamPosition {
+  readonly id: OrderId;
+  /** The order just before in the same stream; undefined for sequence 1. */
+  readonly prev: OrderId | undefined;
+  readonly expiry: UnixMs;
+}
+
 /** How an entry of the log came out. `void`: the dealer cheated; everyone sees the same reason. */
 export type VoidReason = 'commitment' | 'cipher' | 'padding' | 'class';
 export type Opening =
@@ -74,7 +84,7 @@ export type Opening =
 
 /** One entry of the fair log: the same bytes at every member and observer. */
 export interface Entry extends StreamPosition {
-  /** Height of the batch, from 1. */
+  /** Height of the final cut that selected the order, from 1. Cuts that select nothing deliver nothing. */
   readonly height: number;
   /** Index in the log, from 0, without gaps over all heights. */
   readonly index: number;
