@@ -159,8 +159,7 @@ const fakeKem: Kem = {
   decapsulate: (ciphertext, secretKey) => mix('kem shared', 32, secretKey, ciphertext),
 };
 
-/** The fake provider. It has no state: two of them are the same. */
-export const fakeCrypto: CryptoProvider = {
+const provider: CryptoProvider = {
   name: 'fake',
   aead: (name): Aead => ({ name, key: key => fakeKey(name, key) }),
   hash: fakeHash,
@@ -169,3 +168,6 @@ export const fakeCrypto: CryptoProvider = {
   verify: (publicKey, message, signature) => equalBytes(mix('signature', 64, publicKey, message), signature),
   mlKem768: fakeKem,
 };
+
+/** The fake provider, in the place of `nodeCrypto()`. */
+export const fakeCrypto = (): CryptoProvider => provider;
