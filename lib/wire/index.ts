@@ -23,7 +23,7 @@ export {
   setDataLabel,
   setDataTtl,
 } from './data-frame.js';
-export { type Edge, encodeLinkState, decodeLinkState, type LinkState } from './link-state.js';
+export { decodeLinkState, type Edge, encodeLinkState, type LinkState } from './link-state.js';
 export {
   decodeNeighbourFrame,
   encodeNeighbourFrame,
@@ -33,4 +33,11 @@ export {
   type PathCloseReason,
 } from './neighbour-frames.js';
 export { decodePathSetup, encodePathSetup, type PathSetup } from './path-setup.js';
-export { chunkOverheadBytes, decodePacket, encodePacket, type Chunk, type Packet, type Receipt } from './session-packet.js';
+export {
+  type Chunk,
+  chunkOverheadBytes,
+  decodePacket,
+  encodePacket,
+  type Packet,
+  type Receipt,
+} from './session-packet.js';

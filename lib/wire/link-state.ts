@@ -27,7 +27,10 @@ const MAX_COST_MS = 600_000;
 
 export function encodeLinkState(state: LinkState): Uint8Array {
   const writer = new Writer(64 + 36 * state.edges.length);
-  writePeer(writer, state.origin).u64(state.epoch).u64(state.sequence).u8(state.relay ? 1 : 0);
+  writePeer(writer, state.origin)
+    .u64(state.epoch)
+    .u64(state.sequence)
+    .u8(state.relay ? 1 : 0);
   writer.u16(state.edges.length);
   for (const edge of state.edges) {
     writePeer(writer, edge.peer).u32(Math.round(Math.min(edge.costMs, MAX_COST_MS) * COST_UNITS_PER_MS));
