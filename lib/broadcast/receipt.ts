@@ -41,9 +41,11 @@ export type StageOf<Name extends StageName> = Extract<ReceiptStage, { readonly s
  * await writeFile('order.hfr', await receipt.fairness());
  */
 export interface OrderReceipt extends AsyncIterable<ReceiptStage> {
-  /** The place in its stream; it never changes, however often the order has to be sealed again. */
+  /**
+   * The place in its stream and the id, as the order is sealed at present. Both change when an order before it in the
+   * stream is gone and this one has to be sealed again; the entry of the log has the final ones.
+   */
   readonly position: StreamPosition;
-  /** The id under which the order is sealed at present; it changes when the order is sealed again. */
   readonly id: OrderId;
   /** Wall time after which the order can no longer become solid. */
   readonly expiry: UnixMs;

@@ -1,15 +1,18 @@
 /** The public words of the broadcast: how to join, to submit and to read. */
-import type { CryptoProvider, Signer } from '../crypto/interface.js';
+import type { CryptoProvider } from '../crypto/interface.js';
 import type { Env } from '../env.js';
+import type { HopfairError } from '../errors.js';
+import type { Identity } from '../identity/identity.js';
 import type { Messaging } from '../mesh/messaging.js';
+import type { MemberNotice } from '../order/member-io.js';
 import type { Committee, Entry } from '../order/types.js';
 import type { OpenedLog } from '../storage/interface.js';
 import type { OrderReceipt } from './receipt.js';
 
 interface JoinCommon {
   readonly committee: Committee;
-  /** Signs for this peer; its public key is the one behind `messaging.self`. */
-  readonly signer: Signer;
+  /** Of this peer: `messaging.self` is its id. */
+  readonly identity: Identity;
   readonly crypto: CryptoProvider;
   readonly env: Env;
 }
@@ -19,6 +22,8 @@ export interface JoinAsClient extends JoinCommon {
   readonly role?: 'client';
   /** Orders submitted and neither opened nor failed; `submit` waits above it. Default 256. */
   readonly maxInFlight?: number;
+  /** The last entries of streams that an earlier run of this client left behind; they go on from there. */
+  readonly resume?: readonly Pick<Entry, 'stream' | 'sequence' | 'id'>[];
 }
 
 /** Reads only, e.g. the engine of an exchange. */
@@ -62,6 +67,16 @@ export interface LogGap {
   readonly to: LogPosition;
 }
 
+/** Notices: nothing depends on them. Data comes from `entries`. */
+export type OrdersEvents = {
+  /** What the member's machine tells people who watch. Members only. */
+  notice: (notice: MemberNotice) => void;
+  /** A proof of misbehaviour that `hopfair verify` checks: write it to a file. Members only. */
+  evidence: (bytes: Uint8Array) => void;
+  /** The member's log failed: it has stopped, and takes no part until it is started again. Members only. */
+  failed: (error: HopfairError) => void;
+};
+
 export interface Orders {
   /**
    * Seals one order of 1 to 16,384 bytes and sends it to every member. Resolves when the order has left, after waiting
@@ -70,6 +85,8 @@ export interface Orders {
   submit(order: Uint8Array, options: SubmitOptions): Promise<OrderReceipt>;
   /** The log in order, each entry exactly once. Throws LIMIT_EXCEEDED with the gap as cause where entries are lost. */
   entries(options?: EntriesOptions): AsyncIterable<Entry>;
+  on<E extends keyof OrdersEvents>(event: E, listener: OrdersEvents[E]): this;
+  off<E extends keyof OrdersEvents>(event: E, listener: OrdersEvents[E]): this;
   /** Resolves when every submitted order is opened or has failed. */
   drain(): Promise<void>;
   /** Ends everything that waits with INVALID_STATE; a member's log is closed last. */

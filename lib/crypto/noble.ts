@@ -58,19 +58,14 @@ function tryOpen(decrypt: () => Uint8Array): Uint8Array | undefined {
 
 function chaChaPolyKey(bytes: Uint8Array): AeadKey {
   const key = new SecretBytes('cipher key', bytes);
-  const cipher = (nonce: Uint8Array, aad: Uint8Array) => {
-    requireArgument(nonce.length === 12, 'the nonce is 12 bytes');
-    return chacha20poly1305(key.bytes, nonce, aad);
-  };
+  const sealInPlace = (nonce: Uint8Array, aad: Uint8Array, output: Uint8Array): Uint8Array =>
+    chacha20poly1305(key.bytes, nonce, aad).encrypt(output.subarray(0, -TAG_LENGTH), output);
   return {
-    seal: (nonce, aad, plaintext) => cipher(nonce, aad).encrypt(plaintext),
-    sealParts(nonce, aad, parts) {
-      const output = layOut(parts, TAG_LENGTH);
-      return [cipher(nonce, aad).encrypt(output.subarray(0, -TAG_LENGTH), output)];
-    },
+    seal: (nonce, aad, plaintext) => chacha20poly1305(key.bytes, nonce, aad).encrypt(plaintext),
+    sealParts: (nonce, aad, parts) => [sealInPlace(nonce, aad, layOut(parts, TAG_LENGTH))],
     open(nonce, aad, ciphertext) {
-      const opener = cipher(nonce, aad);
-      return ciphertext.length < TAG_LENGTH ? undefined : tryOpen(() => opener.decrypt(ciphertext));
+      const cipher = chacha20poly1305(key.bytes, nonce, aad);
+      return ciphertext.length < TAG_LENGTH ? undefined : tryOpen(() => cipher.decrypt(ciphertext));
     },
     destroy: () => key.destroy(),
   };
@@ -79,7 +74,7 @@ function chaChaPolyKey(bytes: Uint8Array): AeadKey {
 function aesGcmKey(bytes: Uint8Array): AeadKey {
   const key = new SecretBytes('cipher key', bytes);
   const cipher = (nonce: Uint8Array, aad: Uint8Array) => {
-    requireArgument(nonce.length === 12, 'the nonce is 12 bytes');
+    requireArgument(nonce.length === 12, 'the nonce is 12 bytes'); // this cipher would take others
     return gcm(key.bytes, nonce, aad);
   };
   return {

@@ -1,0 +1,71 @@
+/**
+ * What the members say of one sealed order, and what follows from it when f of them may lie: f+1 equal statements hold
+ * an honest one; after 2f+1 refusals f+1 honest lanes never list the order, so that it can never be solid.
+ */
+import type { OpenedItem } from '../order/client-messages.js';
+import type { RejectReason } from '../order/member-io.js';
+import type { Tolerance, ValidatorIndex } from '../order/types.js';
+
+/** Refusals that may pass: the member may still list the same envelope later. */
+const PASSING: ReadonlySet<RejectReason> = new Set(['predecessor', 'quota', 'abstaining']);
+
+export interface Opened extends OpenedItem {
+  readonly height: number;
+}
+
+export class OrderTally {
+  readonly #tolerance: Tolerance;
+  readonly #promises = new Set<ValidatorIndex>();
+  readonly #ordered = new Map<ValidatorIndex, number>();
+  readonly #opened = new Map<ValidatorIndex, { readonly statement: string; readonly opened: Opened }>();
+  readonly #refusals = new Map<ValidatorIndex, RejectReason>();
+
+  constructor(tolerance: Tolerance) {
+    this.#tolerance = tolerance;
+  }
+
+  get promises(): number {
+    return this.#promises.size;
+  }
+
+  /** Members that have not taken the order: those to which it is sent again. */
+  isMissingAt(member: ValidatorIndex): boolean {
+    return !this.#promises.has(member) && !this.#ordered.has(member) && !this.#opened.has(member);
+  }
+
+  /** True when f+1 members have promised. */
+  promise(from: ValidatorIndex): boolean {
+    this.#refusals.delete(from);
+    return this.#promises.add(from).size > this.#tolerance.f;
+  }
+
+  /** True when f+1 members say that the order was selected at this height. */
+  order(from: ValidatorIndex, height: number): boolean {
+    this.#ordered.set(from, height);
+    return [...this.#ordered.values()].filter(said => said === height).length > this.#tolerance.f;
+  }
+
+  /** True when f+1 members say the same of how and where the order came out. */
+  open(from: ValidatorIndex, opened: Opened): boolean {
+    const statement = JSON.stringify([opened.height, opened.index, opened.void ?? '', opened.laneTimes]);
+    this.#opened.set(from, { statement, opened });
+    return [...this.#opened.values()].filter(said => said.statement === statement).length > this.#tolerance.f;
+  }
+
+  /**
+   * Why the order can never be emitted any more, once 2f+1 members have refused it for good; the reason that most of
+   * them gave. Undefined as long as it still may be.
+   */
+  refuse(from: ValidatorIndex, reason: RejectReason): RejectReason | undefined {
+    this.#refusals.set(from, reason);
+    const final = [...this.#refusals.values()].filter(refusal => !PASSING.has(refusal));
+    if (final.length < 2 * this.#tolerance.f + 1) return undefined;
+    const votes = (candidate: RejectReason): number => final.filter(refusal => refusal === candidate).length;
+    return final.reduce((most, candidate) => (votes(candidate) > votes(most) ? candidate : most));
+  }
+
+  /** True when more than f members once refused for this reason and have not taken the order since. */
+  refusedFor(reason: RejectReason): boolean {
+    return [...this.#refusals.values()].filter(refusal => refusal === reason).length > this.#tolerance.f;
+  }
+}
