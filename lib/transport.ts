@@ -3,6 +3,9 @@
  * two addresses. Nothing about a connection is trusted; channels make it so. Callbacks instead of promises on this path,
  * so that a simulator can run everything above it in virtual time, and nothing is allocated per message.
  *
+ * No handler is ever called from within a call of attach, send, pause, resume, close, destroy or dial: what they cause
+ * comes later. So a caller never finds its own state changed under its feet.
+ *
  * To write a transport, implement `Transport` and run `transportConformance` (test/conformance) against it.
  */
 import type { HopfairError } from './errors.js';
@@ -30,12 +33,12 @@ export interface Connection {
    * caller should wait for `onDrain`. After `close` or `destroy` it does nothing and returns false.
    */
   send(parts: readonly Uint8Array[]): boolean;
-  /** Stops and resumes reading: this is how back-pressure reaches the other end. */
+  /** Stops and resumes `onMessage`, from this call on; and reading, which is how back-pressure reaches the other end. */
   pause(): void;
   resume(): void;
-  /** Closes after everything that was sent has left. */
+  /** Closes after everything that was sent has left. No message is delivered any more; `onClose` follows. */
   close(): void;
-  /** Closes at once and drops what is buffered. */
+  /** Closes at once and drops what is buffered. No message is delivered any more; `onClose` follows. */
   destroy(): void;
 }
 

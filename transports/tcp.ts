@@ -1,0 +1,220 @@
+/** TCP: `tcp://host:port`. Each message stands behind its length in 4 bytes, big-endian. Node only. */
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { HopfairError } from '../lib/errors.js';
+import type {
+  Connection,
+  ConnectionHandler,
+  DialEvents,
+  Listener,
+  Transport,
+  TransportLimits,
+} from '../lib/transport.js';
+import { formatHostPort, parseHostPort } from './address.js';
+import { FrameParser } from './frames.js';
+import { HIGH_WATER_BYTES, Inbox } from './inbox.js';
+
+export interface TcpOptions {
+  /** A dial that has not connected after this fails. Default 10,000. */
+  readonly dialTimeoutMs?: number;
+  /** How long `close` waits for the other end before it destroys the socket. Default 5,000. */
+  readonly closeTimeoutMs?: number;
+}
+
+const SCHEMES = ['tcp'];
+/** Up to this size one copy is cheaper than a system call with several buffers. */
+const JOIN_BYTES = 4_096;
+
+class TcpConnection implements Connection {
+  readonly remoteAddress: string;
+  readonly #socket: Socket;
+  readonly #inbox: Inbox;
+  readonly #closeTimeoutMs: number;
+  #full = false;
+  #closing = false;
+  #cause: HopfairError | undefined;
+
+  constructor(socket: Socket, limits: TransportLimits, closeTimeoutMs: number) {
+    this.remoteAddress = formatHostPort(socket.remoteAddress, socket.remotePort);
+    this.#socket = socket;
+    this.#closeTimeoutMs = closeTimeoutMs;
+    this.#inbox = new Inbox({ stop: () => socket.pause(), start: () => socket.resume() }, queueMicrotask);
+    const frames = new FrameParser(
+      limits.maxMessageBytes,
+      frame => this.#inbox.deliver(frame),
+      claimed => this.#fail('LIMIT_EXCEEDED', `a message of ${claimed} bytes was announced`),
+    );
+    socket.pause();
+    socket.on('data', chunk => frames.push(chunk));
+    socket.on('drain', () => this.#onDrain());
+    socket.on('end', () => {
+      if (!frames.idle) this.#fail('CONNECTION_LOST', 'the stream ended within a message');
+    });
+    socket.on('error', error => {
+      this.#cause ??= new HopfairError('CONNECTION_LOST', error.message, { cause: error, retryable: true });
+    });
+    socket.on('close', () => this.#inbox.end(this.#closing ? undefined : this.#cause));
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
+  attach(handler: ConnectionHandler): void {
+    this.#inbox.attach(handler);
+  }
+
+  send(parts: readonly Uint8Array[]): boolean {
+    const socket = this.#socket;
+    if (this.#closing || socket.destroyed) return false;
+    let length = 0;
+    for (let i = 0; i < parts.length; i++) length += (parts[i] as Uint8Array).length;
+    if (length <= JOIN_BYTES) {
+      const joined = Buffer.allocUnsafe(4 + length);
+      joined.writeUInt32BE(length, 0);
+      let at = 4;
+      for (let i = 0; i < parts.length; i++) {
+        const part = parts[i] as Uint8Array;
+        joined.set(part, at);
+        at += part.length;
+      }
+      socket.write(joined);
+    } else {
+      const header = Buffer.allocUnsafe(4);
+      header.writeUInt32BE(length, 0);
+      socket.cork();
+      socket.write(header);
+      for (let i = 0; i < parts.length; i++) socket.write(parts[i] as Uint8Array);
+      socket.uncork();
+    }
+    this.#full = socket.writableLength > HIGH_WATER_BYTES;
+    return !this.#full;
+  }
+
+  pause(): void {
+    this.#inbox.pause();
+  }
+
+  resume(): void {
+    this.#inbox.resume();
+  }
+
+  close(): void {
+    if (this.#closing) return;
+    this.#closing = true;
+    this.#inbox.mute();
+    this.#socket.resume(); // to read the other end's FIN
+    this.#socket.end();
+    const timer = setTimeout(() => this.#socket.destroy(), this.#closeTimeoutMs);
+    timer.unref();
+    this.#socket.once('close', () => clearTimeout(timer));
+  }
+
+  destroy(): void {
+    this.#closing = true;
+    this.#inbox.mute();
+    this.#socket.destroy();
+  }
+
+  #onDrain(): void {
+    if (!this.#full) return;
+    this.#full = false;
+    this.#inbox.drained();
+  }
+
+  #fail(code: 'LIMIT_EXCEEDED' | 'CONNECTION_LOST', message: string): void {
+    this.#cause ??= new HopfairError(code, message, { retryable: code === 'CONNECTION_LOST' });
+    this.#socket.destroy();
+  }
+}
+
+/**
+ * Connections over TCP, with Nagle's algorithm off.
+ *
+ * @example
+ * createNode({ transports: [tcpTransport()], listen: ['tcp://0.0.0.0:7400'] })
+ */
+export function tcpTransport(options: TcpOptions = {}): Transport {
+  const { dialTimeoutMs = 10_000, closeTimeoutMs = 5_000 } = options;
+
+  function dial(address: string, limits: TransportLimits, events: DialEvents): () => void {
+    let settled = false;
+    const fail = (error: HopfairError): void => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      events.onError(error);
+    };
+    let timer: NodeJS.Timeout | undefined;
+    let socket: Socket;
+    try {
+      const { host, port } = parseHostPort(address, SCHEMES);
+      socket = connect({ host, port, noDelay: true });
+    } catch (error) {
+      const refused =
+        error instanceof HopfairError
+          ? error
+          : new HopfairError('ADDRESS_INVALID', `cannot dial "${address}"`, { cause: error });
+      queueMicrotask(() => fail(refused));
+      return () => {
+        settled = true;
+      };
+    }
+    const lost = (cause: unknown): HopfairError =>
+      new HopfairError('DIAL_FAILED', `no connection to ${address}`, { cause, retryable: true });
+    timer = setTimeout(() => {
+      socket.destroy();
+      fail(lost(undefined));
+    }, dialTimeoutMs);
+    timer.unref();
+    socket.on('error', error => fail(lost(error)));
+    socket.once('connect', () => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      socket.removeAllListeners('error');
+      events.onConnection(new TcpConnection(socket, limits, closeTimeoutMs));
+    });
+    return () => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      socket.destroy();
+    };
+  }
+
+  async function listen(
+    address: string,
+    limits: TransportLimits,
+    onConnection: (connection: Connection) => void,
+  ): Promise<Listener> {
+    const { host, port } = parseHostPort(address, SCHEMES);
+    const server = createServer({ noDelay: true, pauseOnConnect: true }, socket =>
+      onConnection(new TcpConnection(socket, limits, closeTimeoutMs)),
+    );
+    const bound = await listening(server, host, port);
+    return {
+      address: `tcp://${formatHostPort(host, bound)}`,
+      close: async () => {
+        server.close(); // connections live on
+      },
+    };
+  }
+
+  return { schemes: SCHEMES, dial, listen };
+}
+
+/** Binds the server; resolves with the port. Rejects with LISTEN_FAILED. */
+export function listening(server: Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const refuse = (cause: Error): void =>
+      reject(new HopfairError('LISTEN_FAILED', `cannot listen on ${formatHostPort(host, port)}`, { cause }));
+    server.once('error', refuse);
+    server.listen({ host, port }, () => {
+      server.off('error', refuse);
+      // An accept that fails later (out of descriptors) concerns one stranger, who may try again: the server lives on.
+      server.on('error', () => undefined);
+      const bound = server.address();
+      resolve(typeof bound === 'object' && bound !== null ? bound.port : port);
+    });
+  });
+}

@@ -1,0 +1,180 @@
+/** WebSocket in browsers and workers: `ws://` and `wss://` dials with the platform's own WebSocket. No listening. */
+import { HopfairError } from '../lib/errors.js';
+import type { Connection, ConnectionHandler, DialEvents, Transport, TransportLimits } from '../lib/transport.js';
+import { HIGH_WATER_BYTES, Inbox } from './inbox.js';
+
+/** What is used of the platform, so that the file needs no DOM types and tests can hand in another one. */
+export interface PlatformWebSocket {
+  binaryType: string;
+  readonly bufferedAmount: number;
+  readonly readyState: number;
+  onopen: (() => void) | null;
+  onmessage: ((event: { data: unknown }) => void) | null;
+  onerror: (() => void) | null;
+  onclose: ((event: { code: number }) => void) | null;
+  send(data: Uint8Array): void;
+  close(code?: number): void;
+}
+
+export interface BrowserWebSocketOptions {
+  /** A dial that has not connected after this fails. Default 10,000. */
+  readonly dialTimeoutMs?: number;
+  /** Default: the global WebSocket. */
+  readonly WebSocket?: new (
+    address: string,
+  ) => PlatformWebSocket;
+}
+
+const OPEN = 1;
+/** Browsers have no event for a buffer that empties, so it is looked at this often while it is full. */
+const DRAIN_POLL_MS = 10;
+const NORMAL_CLOSURE = 1000;
+const NO_STATUS = 1005;
+
+class BrowserConnection implements Connection {
+  readonly remoteAddress: string;
+  readonly #webSocket: PlatformWebSocket;
+  readonly #inbox: Inbox;
+  #polling = false;
+  #closing = false;
+  #cause: HopfairError | undefined;
+
+  constructor(webSocket: PlatformWebSocket, address: string, limits: TransportLimits) {
+    this.remoteAddress = address;
+    this.#webSocket = webSocket;
+    // A browser cannot stop reading: held messages are bounded by the credit that the channel grants its peer.
+    this.#inbox = new Inbox({ stop: () => undefined, start: () => undefined }, queueMicrotask);
+    webSocket.onmessage = ({ data }) => {
+      if (!(data instanceof ArrayBuffer)) this.#fail('DECODE_FAILED', 'a text message arrived');
+      else if (data.byteLength > limits.maxMessageBytes) {
+        this.#fail('LIMIT_EXCEEDED', `a message of ${data.byteLength} bytes arrived`);
+      } else this.#inbox.deliver(new Uint8Array(data));
+    };
+    webSocket.onclose = ({ code }) => {
+      const ordinary = this.#closing || code === NORMAL_CLOSURE || code === NO_STATUS;
+      const lost = new HopfairError('CONNECTION_LOST', `close code ${code}`, { retryable: true });
+      this.#inbox.end(this.#cause ?? (ordinary ? undefined : lost));
+    };
+  }
+
+  get bufferedBytes(): number {
+    return this.#webSocket.bufferedAmount;
+  }
+
+  attach(handler: ConnectionHandler): void {
+    this.#inbox.attach(handler);
+  }
+
+  send(parts: readonly Uint8Array[]): boolean {
+    if (this.#closing || this.#webSocket.readyState !== OPEN) return false;
+    this.#webSocket.send(parts.length === 1 ? (parts[0] as Uint8Array) : join(parts));
+    if (this.#webSocket.bufferedAmount <= HIGH_WATER_BYTES) return true;
+    this.#poll();
+    return false;
+  }
+
+  pause(): void {
+    this.#inbox.pause();
+  }
+
+  resume(): void {
+    this.#inbox.resume();
+  }
+
+  close(): void {
+    this.#closing = true;
+    this.#inbox.mute();
+    this.#webSocket.close(NORMAL_CLOSURE);
+  }
+
+  /** Browsers cannot drop what is buffered; nothing is delivered any more. */
+  destroy(): void {
+    this.close();
+  }
+
+  #poll(): void {
+    if (this.#polling) return;
+    this.#polling = true;
+    const look = (): void => {
+      if (this.#webSocket.readyState !== OPEN) return;
+      if (this.#webSocket.bufferedAmount > HIGH_WATER_BYTES / 2) setTimeout(look, DRAIN_POLL_MS);
+      else {
+        this.#polling = false;
+        this.#inbox.drained();
+      }
+    };
+    setTimeout(look, DRAIN_POLL_MS);
+  }
+
+  #fail(code: 'DECODE_FAILED' | 'LIMIT_EXCEEDED', message: string): void {
+    this.#cause ??= new HopfairError(code, message);
+    this.destroy();
+  }
+}
+
+/** The platform's `send` takes one buffer. */
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const joined = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+/** Connections over the platform's WebSocket, for browsers and workers. */
+export function webSocketTransport(options: BrowserWebSocketOptions = {}): Transport {
+  const { dialTimeoutMs = 10_000 } = options;
+
+  function dial(address: string, limits: TransportLimits, events: DialEvents): () => void {
+    let settled = false;
+    const fail = (code: 'DIAL_FAILED' | 'ADDRESS_INVALID', cause?: unknown): void => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      events.onError(
+        new HopfairError(code, `no connection to ${address}`, { cause, retryable: code === 'DIAL_FAILED' }),
+      );
+    };
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let webSocket: PlatformWebSocket;
+    try {
+      const platform =
+        options.WebSocket ?? (globalThis as { WebSocket?: new (address: string) => PlatformWebSocket }).WebSocket;
+      if (platform === undefined) throw new HopfairError('INVALID_STATE', 'this platform has no WebSocket');
+      webSocket = new platform(address);
+    } catch (error) {
+      queueMicrotask(() => fail('ADDRESS_INVALID', error));
+      return () => {
+        settled = true;
+      };
+    }
+    webSocket.binaryType = 'arraybuffer';
+    const abandon = (): void => {
+      webSocket.onopen = null;
+      webSocket.close();
+    };
+    timer = setTimeout(() => {
+      abandon();
+      fail('DIAL_FAILED');
+    }, dialTimeoutMs);
+    webSocket.onclose = () => fail('DIAL_FAILED');
+    webSocket.onopen = () => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      events.onConnection(new BrowserConnection(webSocket, address, limits));
+    };
+    return () => {
+      if (settled) return;
+      settled = true;
+      clearTimeout(timer);
+      abandon();
+    };
+  }
+
+  return { schemes: ['ws', 'wss'], dial };
+}
