@@ -1,5 +1,4 @@
 /** Connections within one process: `memory://name`. Delivery waits for the clock of an Env, real or virtual. */
-import { concat } from '../lib/bytes.js';
 import type { Clock } from '../lib/env.js';
 import { HopfairError } from '../lib/errors.js';
 import type {
@@ -11,6 +10,7 @@ import type {
   TransportLimits,
 } from '../lib/transport.js';
 import { HIGH_WATER_BYTES, Inbox } from './inbox.js';
+import { join } from './join.js';
 
 const SCHEME = 'memory://';
 
@@ -96,7 +96,7 @@ class MemoryConnection implements Connection {
 
   send(parts: readonly Uint8Array[]): boolean {
     if (this.#closing) return false;
-    const message = parts.length === 1 ? (parts[0] as Uint8Array) : concat(...parts);
+    const message = join(parts);
     this.#outbox.push(message);
     this.#buffered += message.length;
     this.#scheduleTransfer();

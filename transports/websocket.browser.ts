@@ -2,6 +2,7 @@
 import { HopfairError } from '../lib/errors.js';
 import type { Connection, ConnectionHandler, DialEvents, Transport, TransportLimits } from '../lib/transport.js';
 import { HIGH_WATER_BYTES, Inbox } from './inbox.js';
+import { join } from './join.js';
 
 /** What is used of the platform, so that the file needs no DOM types and tests can hand in another one. */
 export interface PlatformWebSocket {
@@ -67,7 +68,7 @@ class BrowserConnection implements Connection {
 
   send(parts: readonly Uint8Array[]): boolean {
     if (this.#closing || this.#webSocket.readyState !== OPEN) return false;
-    this.#webSocket.send(parts.length === 1 ? (parts[0] as Uint8Array) : join(parts));
+    this.#webSocket.send(join(parts)); // the platform takes one buffer
     if (this.#webSocket.bufferedAmount <= HIGH_WATER_BYTES) return true;
     this.#poll();
     return false;
@@ -110,19 +111,6 @@ class BrowserConnection implements Connection {
     this.#cause ??= new HopfairError(code, message);
     this.destroy();
   }
-}
-
-/** The platform's `send` takes one buffer. */
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const part of parts) length += part.length;
-  const joined = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
 }
 
 /** Connections over the platform's WebSocket, for browsers and workers. */
