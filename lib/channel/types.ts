@@ -1,9 +1,10 @@
 /** The face of a channel: what the layers above see and what they choose. */
-import type { CryptoProvider, DhKeyPair } from '../crypto/interface.js';
+import type { AeadName, CryptoProvider } from '../crypto/interface.js';
 import type { Env, UnixMs } from '../env.js';
 import type { HopfairError } from '../errors.js';
-import type { PeerId } from '../identity/peer-id.js';
+import type { Certificate, Identity, PeerId } from '../identity/index.js';
 import type { LIMITS } from '../limits.js';
+import type { CipherState } from '../noise/index.js';
 
 /** Strict: what is queued in a higher class leaves before everything that is queued in a lower one. */
 export type Priority = 'urgent' | 'normal' | 'bulk';
@@ -51,8 +52,8 @@ export interface Channel {
   readonly role: Role;
   readonly peer: PeerId;
   readonly remoteAddress: string;
-  /** The certificate that the peer presented, as it was signed. */
-  readonly certificate: Uint8Array;
+  /** The certificate that the peer presented, verified. */
+  readonly certificate: Certificate;
   /** Public: binds other protocols to this channel, is never key material. */
   readonly handshakeHash: Uint8Array;
   readonly closed: boolean;
@@ -78,18 +79,12 @@ export interface Channel {
 
 export type Role = 'initiator' | 'responder';
 
-/** What this peer proves about itself. */
-export interface LocalIdentity {
-  readonly peer: PeerId;
-  /** The X25519 static key of Noise. */
-  readonly staticKey: DhKeyPair;
-  /** The encoded certificate of the static key, signed by the identity. */
-  readonly certificate: Uint8Array;
-}
+/** What this peer proves about itself: an `Identity`, of which a handshake needs this much. */
+export type LocalIdentity = Pick<Identity, 'peer' | 'staticKey' | 'certificate'>;
 
 /** What a peer has proved when the handshake is done; `admit` decides on it. */
 export interface PeerEvidence {
-  readonly certificate: Uint8Array;
+  readonly certificate: Certificate;
   readonly capabilities: Uint8Array;
   readonly attestation: Uint8Array;
   readonly handshakeHash: Uint8Array;
@@ -110,6 +105,8 @@ export interface HandshakePolicy {
   readonly postQuantum?: PostQuantumPolicy;
   /** 32 bytes that all peers of a closed network share: IKpsk2 and XXpsk3, and nothing without. */
   readonly psk?: Uint8Array;
+  /** AEADs by preference; the first is proposed. Default: AESGCM first where node:crypto is, else ChaChaPoly. */
+  readonly ciphers?: readonly AeadName[];
   /** Application bytes for the peer, at most 256. */
   readonly capabilities?: Uint8Array;
   /** Evidence of the platform, at most 12 KiB. */
@@ -127,6 +124,7 @@ export interface HandshakeOptions extends HandshakePolicy {
   /** Secure random bytes. */
   readonly random: (length: number) => Uint8Array;
   readonly now: UnixMs;
+  readonly limits?: Partial<Pick<ChannelLimits, 'maxFirstHandshakeBytes' | 'maxHandshakeBytes'>>;
 }
 
 export type ChannelLimits = {
@@ -163,30 +161,28 @@ export interface ChannelEvents {
   onFailed(error: HopfairError): void;
 }
 
-/** One direction of the transport phase: the CipherState of lib/noise, of which sessions use the explicit-n methods. */
-export interface TransportCipher {
-  encryptPartsWithAd(ad: Uint8Array, parts: readonly Uint8Array[]): readonly Uint8Array[];
-  decryptWithAd(ad: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined;
-  encryptAt(nHigh: number, nLow: number, ad: Uint8Array, plaintext: Uint8Array): Uint8Array;
-  encryptPartsAt(nHigh: number, nLow: number, ad: Uint8Array, parts: readonly Uint8Array[]): Uint8Array[];
-  decryptAt(nHigh: number, nLow: number, ad: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined;
-  rekey(): void;
-  destroy(): void;
-}
-
 /** What both ends have when the handshake is done. */
 export interface HandshakeResult {
   readonly peer: PeerId;
-  readonly certificate: Uint8Array;
+  readonly certificate: Certificate;
   readonly remoteStatic: Uint8Array;
   readonly capabilities: Uint8Array;
   readonly attestation: Uint8Array;
   /** The full Noise protocol name, e.g. `Noise_XXhfs_25519+MLKEM768_ChaChaPoly_SHA256`. */
   readonly suite: string;
   readonly handshakeHash: Uint8Array;
-  readonly tx: TransportCipher;
-  readonly rx: TransportCipher;
+  /** Seals what this end sends. Whoever takes the result answers for destroying both. */
+  readonly tx: CipherState;
+  readonly rx: CipherState;
+  /**
+   * False at the responder of IK: its initiator has not proved yet that it is there. Nothing may be acted on until its
+   * first record opens, or a replayed first message would pass for a peer.
+   */
+  readonly confirmed: boolean;
+  /** Secret bytes that only both ends can derive, the same at both for one label. */
   exportSecret(label: string, length: number): Uint8Array;
+  /** Zeroes all secrets. */
+  destroy(): void;
 }
 
 /** What happened with one handshake message: `reply`, where present, is to be sent first. */
