@@ -84,6 +84,24 @@ export const LIMITS = {
   /** Batches that an observer may have under way from one member. */
   maxObserverCredit: 1_024,
   maxObservers: 256,
+  /** Views beyond its own for which a member keeps votes and proposals; certificates of any view move it. */
+  maxViewsAhead: 64,
+  /** Chunks of one forked lane that are kept besides its main chain. */
+  maxForkChunks: 64,
+  /** Bodies that a member asks for at the same time because one lane lists them. */
+  maxLaneFetches: 4_096,
+  /** How often a body is served to one member in one session. */
+  maxServesPerBody: 2,
+  /** Orders of one sender that are neither emitted nor gone, and their bytes. */
+  maxSenderOrders: 4_096,
+  maxSenderBytes: 16_777_216,
+  /** Streams of one sender with such orders. */
+  maxSenderStreams: 1_024,
+  /** Pair keys kept of one sender: one for each of its latest sessions. */
+  maxPairKeysPerSender: 8,
+  /** Final heights, and bytes of opened orders, that a member keeps in memory for those who lag. */
+  maxKeptHeights: 65_536,
+  maxKeptBodyBytes: 268_435_456,
   /** One record of the log on disk: a snapshot or a batch with all its envelopes. */
   maxLogRecordBytes: 16_777_216,
 } as const;

@@ -10,3 +10,12 @@ export interface Machine<Input, Effect> {
   /** When the shell must call `handle({ kind: 'tick' })` at the latest; undefined when nothing is pending. */
   nextDeadline(): Instant | undefined;
 }
+
+/** The first of several deadlines. */
+export function earliest(...deadlines: readonly (Instant | undefined)[]): Instant | undefined {
+  let first: Instant | undefined;
+  for (const deadline of deadlines) {
+    if (deadline !== undefined && (first === undefined || deadline < first)) first = deadline;
+  }
+  return first;
+}

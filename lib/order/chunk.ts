@@ -1,16 +1,12 @@
 /** One chunk of a validator's lane: order.md section 2. Its hash covers the signed body, so a second signature forks nothing. */
 import { fromHex, Reader, toHex, Writer } from '../bytes.js';
+import type { Signer } from '../crypto/interface.js';
 import { type UnixMs, unixMs } from '../env.js';
 import { HopfairError } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import type { Listing } from './linearizer-io.js';
 import type { HashHex, OrderId, ValidatorIndex } from './types.js';
 import type { Voters } from './voters.js';
-
-/** "I saw this order at this local time." */
-export interface Listing {
-  readonly id: OrderId;
-  readonly time: UnixMs;
-}
 
 export interface Chunk {
   readonly lane: ValidatorIndex;
@@ -34,9 +30,9 @@ const SIGNATURE_BYTES = 64;
 /** Makes and signs the next chunk of one's own lane. */
 export function signChunk(
   voters: Voters,
-  fields: Pick<Chunk, 'sequence' | 'previous' | 'time' | 'listings'>,
+  signer: Signer,
   lane: ValidatorIndex,
-  sign: (body: Uint8Array) => Uint8Array,
+  fields: Pick<Chunk, 'sequence' | 'previous' | 'time' | 'listings'>,
 ): Chunk {
   const body = new Writer(60 + fields.listings.length * 40)
     .u8(lane)
@@ -46,7 +42,10 @@ export function signChunk(
     .u16(fields.listings.length);
   for (const { id, time } of fields.listings) body.raw(fromHex(id)).u64(time);
   const bytes = body.finish();
-  const signed = new Writer(bytes.length + SIGNATURE_BYTES).raw(bytes).raw(sign(bytes)).finish();
+  const signed = new Writer(bytes.length + SIGNATURE_BYTES)
+    .raw(bytes)
+    .raw(voters.sign(signer, 'chunk', bytes))
+    .finish();
   return { lane, ...fields, hash: voters.hashOf(bytes), bytes: signed };
 }
 

@@ -1,5 +1,5 @@
 /** Cuts, and the blocks of the chain that consensus builds of them: order.md section 3. */
-import { fromHex, Reader, toHex, Writer } from '../bytes.js';
+import { EMPTY, fromHex, Reader, toHex, Writer } from '../bytes.js';
 import type { Signer } from '../crypto/interface.js';
 import { HopfairError } from '../errors.js';
 import { NO_HASH } from './chunk.js';
@@ -32,9 +32,9 @@ const SIGNATURE_BYTES = 64;
 const HEAD_BYTES = 36;
 
 /** What the first blocks build on: height 0, view 0, no lane counted, nothing signed. */
-export function genesisBlock(voters: Voters, committeeHash: Uint8Array): Block {
+export function genesisBlock(voters: Voters): Block {
   const cut = Array.from({ length: voters.n }, () => ({ sequence: 0, hash: NO_HASH }));
-  return { view: 0, height: 0, parent: NO_HASH, cut, hash: voters.hashOf(committeeHash), bytes: new Uint8Array(0) };
+  return { view: 0, height: 0, parent: NO_HASH, cut, hash: voters.committee.hashHex, bytes: EMPTY };
 }
 
 export function signBlock(voters: Voters, signer: Signer, view: number, parent: Block, cut: Cut): Block {

@@ -32,9 +32,6 @@ export interface RootMessage {
   readonly signature: Uint8Array;
 }
 
-/** Votes cast in one view, as bits. */
-export const CAST = { proposal: 1, notarize: 2, nullify: 4, finalize: 8 } as const;
-
 export type MemberMessage =
   /** Chunks of any lanes, and the last sequence held of each lane. */
   | { readonly kind: 'chunks'; readonly held: readonly number[]; readonly chunks: readonly Uint8Array[] }

@@ -1,36 +1,31 @@
 /** The committee as its messages need it: who signs with which key, in which network and epoch, and how many are enough. */
-import { concat, toHex } from '../bytes.js';
+import { concat } from '../bytes.js';
 import type { CryptoProvider, Hash, Signer } from '../crypto/interface.js';
 import type { PeerId } from '../identity/peer-id.js';
-import { type SignatureKind, signingBytes } from '../identity/signing.js';
-import type { Committee, HashHex, Tolerance, ValidatorIndex } from './types.js';
+import type { SignatureKind } from '../identity/signing.js';
+import type { PinnedCommittee } from './committee.js';
+import { hashHex } from './tagged-hash.js';
+import type { HashHex, ValidatorIndex } from './types.js';
 
 export class Voters {
-  readonly committee: Committee;
-  readonly tolerance: Tolerance;
+  readonly committee: PinnedCommittee;
   readonly crypto: CryptoProvider;
   readonly n: number;
   readonly f: number;
   readonly q: number;
-  readonly #keys: readonly Uint8Array[];
-  readonly #indexOf: ReadonlyMap<PeerId, ValidatorIndex>;
   readonly #sha256: Hash;
 
-  /** `keys` are the members' Ed25519 public keys in the order of the descriptor. */
-  constructor(committee: Committee, tolerance: Tolerance, keys: readonly Uint8Array[], crypto: CryptoProvider) {
+  constructor(committee: PinnedCommittee, crypto: CryptoProvider) {
     this.committee = committee;
-    this.tolerance = tolerance;
     this.crypto = crypto;
-    this.n = tolerance.n;
-    this.f = tolerance.f;
-    this.q = tolerance.q;
-    this.#keys = keys;
-    this.#indexOf = new Map(committee.members.map(({ peer }, index) => [peer, index]));
+    this.n = committee.tolerance.n;
+    this.f = committee.tolerance.f;
+    this.q = committee.tolerance.q;
     this.#sha256 = crypto.hash('SHA256');
   }
 
   indexOf(peer: PeerId): ValidatorIndex | undefined {
-    return this.#indexOf.get(peer);
+    return this.committee.indexOf(peer);
   }
 
   /** Round robin. */
@@ -39,20 +34,14 @@ export class Voters {
   }
 
   hashOf(...parts: readonly Uint8Array[]): HashHex {
-    return toHex(this.#sha256.digest(...parts)) as HashHex;
-  }
-
-  /** What a signature of `kind` covers in this network and epoch. */
-  signed(kind: SignatureKind, body: Uint8Array): Uint8Array {
-    return signingBytes(kind, this.committee.networkId, this.committee.epoch, body);
+    return hashHex(this.#sha256.digest(...parts));
   }
 
   sign(signer: Signer, kind: SignatureKind, ...body: readonly Uint8Array[]): Uint8Array {
-    return signer.sign(this.signed(kind, concat(...body)));
+    return signer.sign(this.committee.signingBytes(kind, concat(...body)));
   }
 
   verify(kind: SignatureKind, by: ValidatorIndex, body: Uint8Array, signature: Uint8Array): boolean {
-    const key = this.#keys[by];
-    return key !== undefined && this.crypto.verify(key, this.signed(kind, body), signature);
+    return this.committee.verify(this.crypto, by, kind, body, signature);
   }
 }
