@@ -5,8 +5,9 @@ import { HopfairError } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { LIMITS } from '../limits.js';
 import { REJECT_REASONS, type RejectReason } from './member-io.js';
-import { type RootMessage, readHash, readId, readIds, readMany, readRoot, rootBody, writeIds } from './messages.js';
-import type { Entry, HashHex, Opening, OrderId, ValidatorIndex, VoidReason } from './types.js';
+import { type RootMessage, readHash, readId, readIds, readMany, readRoot, writeIds, writeRoot } from './messages.js';
+import { decodePromise, encodePromise, type SignedPromise } from './promise.js';
+import type { Entry, HashHex, Opening, OrderId, VoidReason } from './types.js';
 
 /** Where a reader wants to begin: the entries of `height` from `index` on. {0, 0} is the beginning of the log. */
 export interface Position {
@@ -14,13 +15,9 @@ export interface Position {
   readonly index: number;
 }
 
-/** "These orders are in my lane at this sequence", signed under `promise`. */
-export interface PromisesMessage {
+/** "These orders are in my lane at this sequence": see promise.ts. */
+export interface PromisesMessage extends SignedPromise {
   readonly kind: 'promises';
-  readonly lane: ValidatorIndex;
-  readonly sequence: number;
-  readonly ids: readonly OrderId[];
-  readonly signature: Uint8Array;
 }
 
 /** How one order came out, without its payload. */
@@ -130,7 +127,7 @@ export function encodeReply(m: MemberReply): Uint8Array {
   const w = new Writer().u8(FIRST_REPLY_KIND + REPLY_KINDS.indexOf(m.kind));
   switch (m.kind) {
     case 'promises':
-      return w.raw(promiseBody(m)).raw(m.signature).finish();
+      return w.raw(encodePromise(m)).finish();
     case 'rejected':
       return writeIds(w.u8(REJECT_REASONS.indexOf(m.reason)), m.ids).finish();
     case 'ordered':
@@ -152,7 +149,7 @@ export function encodeReply(m: MemberReply): Uint8Array {
       for (const entry of m.entries) writeEntry(w, entry);
       return w.finish();
     case 'root':
-      return w.raw(rootBody(m)).raw(m.signature).finish();
+      return writeRoot(w, m).finish();
     case 'gap':
       return w.u64(m.next.height).u64(m.next.index).finish();
   }
@@ -169,7 +166,7 @@ export function decodeReply(bytes: Uint8Array): MemberReply {
 function readReplyBody(r: Reader, kind: MemberReply['kind'] | undefined): MemberReply {
   switch (kind) {
     case 'promises':
-      return { kind, lane: r.u8(), sequence: r.u32(), ids: readIds(r, LIMITS.maxChunkListings), signature: r.raw(64) };
+      return { kind, ...decodePromise(r.rest()) };
     case 'rejected': {
       const reason = REJECT_REASONS[r.u8()];
       if (reason === undefined) throw new HopfairError('DECODE_FAILED', 'unknown reason');
@@ -191,17 +188,12 @@ function readReplyBody(r: Reader, kind: MemberReply['kind'] | undefined): Member
       return { kind, height, cutHash, firstIndex, count, logRoot, offset, entries };
     }
     case 'root':
-      return { kind, ...readRoot(r) };
+      return readRoot(r);
     case 'gap':
       return { kind, next: { height: r.u64(), index: r.u64() } };
     case undefined:
       throw new HopfairError('DECODE_FAILED', 'unknown kind of message');
   }
-}
-
-/** What a `promise` signature covers. */
-export function promiseBody(m: Omit<PromisesMessage, 'kind' | 'signature'>): Uint8Array {
-  return writeIds(new Writer(16 + m.ids.length * 32).u8(m.lane).u32(m.sequence), m.ids).finish();
 }
 
 function readOpenedItem(r: Reader): OpenedItem {

@@ -5,6 +5,7 @@
 import { fromHex, Reader, toHex, Writer } from '../bytes.js';
 import { HopfairError } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import { encodeRootStatement, type RootStatement, readRootStatement } from './fairness-receipt.js';
 import type { HashHex, OrderId, ValidatorIndex } from './types.js';
 import { type Certificate, readCertificate, readVote, type Vote, writeCertificate, writeVote } from './vote.js';
 import type { Voters } from './voters.js';
@@ -21,14 +22,10 @@ export interface SharesMessage {
   readonly signature: Uint8Array;
 }
 
-/** What a member says of the log after a batch: order.md section 5. */
+/** What a member says of the log after a batch: order.md section 5, and fairness-receipt.ts. */
 export interface RootMessage {
   readonly kind: 'root';
-  readonly height: number;
-  readonly cut: HashHex;
-  readonly firstIndex: number;
-  readonly count: number;
-  readonly root: HashHex;
+  readonly statement: RootStatement;
   readonly signature: Uint8Array;
 }
 
@@ -127,7 +124,7 @@ export function encodeMemberMessage(m: MemberMessage): Uint8Array {
     case 'want-shares':
       return w.u64(m.height).finish();
     case 'root':
-      return w.raw(rootBody(m)).raw(m.signature).finish();
+      return writeRoot(w, m).finish();
     case 'status':
       return writeHeld(w.u64(m.view).u64(m.finalView).u64(m.finalHeight).u64(m.openedHeight), m.held).finish();
     case 'ask-state':
@@ -172,7 +169,7 @@ function readBody(voters: Voters, r: Reader, kind: MemberMessageKind | undefined
     case 'want-shares':
       return { kind, height: r.u64() };
     case 'root':
-      return { kind, ...readRoot(r) };
+      return readRoot(r);
     case 'status': {
       const [view, finalView, finalHeight, openedHeight] = [r.u64(), r.u64(), r.u64(), r.u64()];
       return { kind, view, finalView, finalHeight, openedHeight, held: readHeld(voters, r) };
@@ -214,15 +211,12 @@ function readShares(r: Reader): SharesMessage {
   return { kind: 'shares', height, cut, offset, ids, shares, signature: r.raw(64) };
 }
 
-/** What a `root` signature covers. */
-export function rootBody(m: Omit<RootMessage, 'kind' | 'signature'>): Uint8Array {
-  const w = new Writer(96).u64(m.height).raw(fromHex(m.cut)).u64(m.firstIndex).u32(m.count);
-  return w.raw(fromHex(m.root)).finish();
+export function writeRoot(w: Writer, { statement, signature }: RootMessage): Writer {
+  return w.raw(encodeRootStatement(statement)).raw(signature);
 }
 
-export function readRoot(r: Reader): Omit<RootMessage, 'kind'> {
-  const [height, cut, firstIndex, count, root] = [r.u64(), readHash(r), r.u64(), r.u32(), readHash(r)];
-  return { height, cut, firstIndex, count, root, signature: r.raw(64) };
+export function readRoot(r: Reader): RootMessage {
+  return { kind: 'root', statement: readRootStatement(r), signature: r.raw(64) };
 }
 
 export const readHash = (r: Reader): HashHex => toHex(r.raw(32)) as HashHex;
