@@ -5,10 +5,10 @@
 import { Reader, Writer } from '../bytes.js';
 import type { CryptoProvider } from '../crypto/interface.js';
 import { HopfairError } from '../errors.js';
-import type { PeerId } from '../identity/peer-id.js';
+import { type PeerId, publicKeyOf } from '../identity/peer-id.js';
 import { type SignatureKind, signingBytes } from '../identity/signing.js';
 import { LIMITS } from '../limits.js';
-import { publicKeyOf } from './member-key.js';
+import { readPeerId } from './peer-field.js';
 import { hashHex, taggedHash } from './tagged-hash.js';
 import { explainTolerance, toleranceOf } from './tolerance.js';
 import type { Committee, CommitteeParameters, HashHex, Mode, Profile, Tolerance, ValidatorIndex } from './types.js';
@@ -110,7 +110,7 @@ function choice<T>(values: readonly T[], at: number): T {
 /**
  * @throws HopfairError DECODE_FAILED on anything but the canonical bytes, COMMITTEE_UNSOUND when what they say cannot work.
  */
-export function decodeCommittee(crypto: CryptoProvider, bytes: Uint8Array): Committee {
+export function decodeCommittee(bytes: Uint8Array): Committee {
   const reader = new Reader(bytes);
   if (reader.u8() !== VERSION) throw new HopfairError('DECODE_FAILED', 'unknown version of the committee descriptor');
   const networkId = reader.text(LIMITS.maxNetworkIdBytes);
@@ -125,11 +125,7 @@ export function decodeCommittee(crypto: CryptoProvider, bytes: Uint8Array): Comm
   const auctionWindowMs = reader.u16();
   const maxOrderTtlMs = reader.u32();
   const sizeClasses = Array.from({ length: reader.count16(LIMITS.maxSizeClasses) }, () => reader.u32());
-  const members = Array.from({ length: reader.count16(LIMITS.maxMembers) }, () => {
-    const peer = reader.text(LIMITS.maxPeerIdBytes) as PeerId;
-    publicKeyOf(crypto, peer); // throws on anything but a canonical peer id
-    return { peer };
-  });
+  const members = Array.from({ length: reader.count16(LIMITS.maxMembers) }, () => ({ peer: readPeerId(reader) }));
   reader.end();
   const committee: Committee = {
     networkId,
@@ -178,7 +174,7 @@ export class PinnedCommittee {
     this.bytes = encodeCommittee(descriptor);
     this.hash = taggedHash(crypto, 'committee', this.bytes);
     this.hashHex = hashHex(this.hash);
-    this.publicKeys = descriptor.members.map(({ peer }) => publicKeyOf(crypto, peer));
+    this.publicKeys = descriptor.members.map(({ peer }) => publicKeyOf(peer));
     this.#indexOf = new Map(descriptor.members.map(({ peer }, index) => [peer, index]));
   }
 

@@ -12,8 +12,8 @@ import { fromHex, Reader, toHex, Writer } from '../bytes.js';
 import type { CryptoProvider } from '../crypto/interface.js';
 import { type UnixMs, unixMs } from '../env.js';
 import { HopfairError } from '../errors.js';
-import type { PeerId } from '../identity/peer-id.js';
 import { LIMITS } from '../limits.js';
+import { readPeerId } from './peer-field.js';
 import { SECRET_BYTES } from './shamir.js';
 import { taggedHash } from './tagged-hash.js';
 import type { Mode, OrderFacts, OrderId } from './types.js';
@@ -94,7 +94,7 @@ export function decodeEnvelope(crypto: CryptoProvider, bytes: Uint8Array): Envel
   const reader = new Reader(bytes);
   const mode = oneOf(MODES, reader.u8());
   const committeeHash = reader.raw(HASH_BYTES);
-  const sender = reader.text(LIMITS.maxPeerIdBytes) as PeerId;
+  const sender = readPeerId(reader);
   const stream = reader.text(LIMITS.maxStreamKeyBytes);
   const sequence = reader.u64();
   const prev = oneOf([false, true], reader.u8()) ? (toHex(reader.raw(HASH_BYTES)) as OrderId) : undefined;

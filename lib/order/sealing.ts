@@ -6,7 +6,7 @@ import { equalBytes, fromHex, fromUtf8, toHex, Writer } from '../bytes.js';
 import type { CryptoProvider, Signer } from '../crypto/interface.js';
 import type { UnixMs } from '../env.js';
 import { requireArgument } from '../errors.js';
-import type { PeerId } from '../identity/peer-id.js';
+import { type PeerId, publicKeyOf } from '../identity/peer-id.js';
 import { LIMITS } from '../limits.js';
 import type { PinnedCommittee } from './committee.js';
 import {
@@ -19,7 +19,6 @@ import {
   type PairKeyName,
   SEALED_OVERHEAD_BYTES,
 } from './envelope.js';
-import { publicKeyOf } from './member-key.js';
 import { SECRET_BYTES, splitSecret } from './shamir.js';
 import { deriveKey, taggedHash } from './tagged-hash.js';
 import type { OrderFacts, OrderId, ValidatorIndex } from './types.js';
@@ -247,5 +246,5 @@ export function verifyOrderBatch(
   signature: Uint8Array,
 ): boolean {
   const message = committee.signingBytes('order-batch', encodeOrderBatch(ids));
-  return crypto.verify(publicKeyOf(crypto, sender), message, signature);
+  return crypto.verify(publicKeyOf(sender), message, signature);
 }
