@@ -7,4 +7,15 @@ export { type Certificate, type CertificateClaims, issueCertificate, verifyCerti
 export { Identity, type IdentityOptions, type IdentitySeeds } from './identity.js';
 export { AllowList, type AllowListEntry, type Membership, openMembership, type PeerLabels } from './membership.js';
 export { type PeerId, parsePeerId, peerIdOf, publicKeyOf } from './peer-id.js';
+export {
+  assembleRoster,
+  type EdgeFloor,
+  encodeRosterBody,
+  type Roster,
+  type RosterMember,
+  type RosterSignature,
+  type RosterTrust,
+  signRosterBody,
+} from './roster.js';
+export { RosterMembership, type RosterMembershipOptions } from './roster-membership.js';
 export { type SignatureContext, type SignatureKind, signingBytes, verifySignature } from './signing.js';
