@@ -15,7 +15,9 @@ export function installWhatIsMissing() {
     console.error(`hopfair needs Node.js 20.19 or newer, this is ${process.versions.node}: install one and try again.`);
     process.exit(2);
   }
-  const wanted = createHash('sha256').update(readFileSync(`${root}package-lock.json`)).digest('hex');
+  const wanted = createHash('sha256')
+    .update(readFileSync(`${root}package-lock.json`))
+    .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return;
   console.error('Installing packages (once)…');
   const npm = spawnSync('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], {

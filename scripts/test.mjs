@@ -63,13 +63,23 @@ async function tap(jobs) {
   });
   parser.on('extra', text => process.stderr.write(text));
   const raw = [];
-  const code = await run(bin('tap'), ['run', '--disable-coverage', `--jobs=${jobs}`, '--reporter=tap', '--timeout=240'], data => {
-    raw.push(data);
-    parser.write(data);
-  });
+  const code = await run(
+    bin('tap'),
+    ['run', '--disable-coverage', `--jobs=${jobs}`, '--reporter=tap', '--timeout=240'],
+    data => {
+      raw.push(data);
+      parser.write(data);
+    },
+  );
   parser.end();
   if (code === 0) return;
-  process.stderr.write(Buffer.concat(raw).toString().split('\n').filter(line => !/^\s*ok /.test(line)).join('\n'));
+  process.stderr.write(
+    Buffer.concat(raw)
+      .toString()
+      .split('\n')
+      .filter(line => !/^\s*ok /.test(line))
+      .join('\n'),
+  );
   if (counts.failed === 0) {
     counts.failed++;
     failures.push('the test runner itself');

@@ -20,6 +20,8 @@ const MAX_RETRANSMIT_MS = 320;
 /** A message that was not acknowledged for this long resets the connection, as tcp_retries2 does much later. */
 const GIVE_UP_MS = 10_000;
 
+const connectionLost = (why: string): HopfairError => new HopfairError('CONNECTION_LOST', why, { retryable: true });
+
 /** A message on its way, or with no bytes, the orderly end. */
 interface Segment {
   readonly bytes: Uint8Array | undefined;
@@ -55,8 +57,7 @@ export class Wire {
 
   /** Both ends learn that the connection is lost. */
   reset(): void {
-    const lost = new HopfairError('CONNECTION_LOST', 'connection reset', { retryable: true });
-    for (const end of this.ends) end.closed(lost);
+    for (const end of this.ends) end.closed(connectionLost('connection reset'));
   }
 }
 
@@ -68,11 +69,13 @@ export class SimConnection implements Connection {
   readonly #maxMessageBytes: number;
   readonly #forgetDeath: Cancel;
   #handler: ConnectionHandler | undefined;
+  #closeCause: HopfairError | undefined;
   #state: 'open' | 'closing' | 'closed' = 'open';
   /** Sending: accepted and not yet on the wire; on the wire and not yet arrived in order. */
   readonly #outgoing: Segment[] = [];
   readonly #inFlight: Segment[] = [];
   #bufferedBytes = 0;
+  #inFlightBytes = 0;
   #serializing = false;
   #awaitsDrain = false;
   /** Receiving: arrived in order and not yet handled. */
@@ -105,6 +108,7 @@ export class SimConnection implements Connection {
     invariant(this.#handler === undefined, 'a connection has one handler');
     this.#handler = handler;
     this.#later(() => this.#read());
+    if (this.#state === 'closed') this.#tellClosed();
   }
 
   send(parts: readonly Uint8Array[]): boolean {
@@ -138,8 +142,8 @@ export class SimConnection implements Connection {
     if (this.#state === 'closed') return;
     const { network, scheduler } = this.#wire.world;
     const [here, there] = [this.process.machine.name, this.#peer.process.machine.name];
-    const lost = new HopfairError('CONNECTION_LOST', 'the other end destroyed the connection', { retryable: true });
     const delayMs = this.#wire.silent ? undefined : network.fate(here, there);
+    const lost = connectionLost('the other end destroyed the connection');
     if (delayMs !== undefined) scheduler.after(delayMs, () => this.#peer.closed(lost));
     this.closed(undefined);
   }
@@ -150,9 +154,8 @@ export class SimConnection implements Connection {
     const peer = this.#peer;
     const { network, scheduler } = this.#wire.world;
     const delayMs = network.fate(this.process.machine.name, peer.process.machine.name);
-    const lost = new HopfairError('CONNECTION_LOST', 'the other end died', { retryable: true });
     if (delayMs === undefined || this.#wire.rng.chance(0.5)) this.#wire.silent = true;
-    else scheduler.after(delayMs, () => peer.closed(lost));
+    else scheduler.after(delayMs, () => peer.closed(connectionLost('the other end died')));
   }
 
   /** Ends this side; the handler is told once, after what it has not read yet if the end was orderly. */
@@ -164,7 +167,12 @@ export class SimConnection implements Connection {
     this.#inFlight.length = 0;
     this.#bufferedBytes = 0;
     this.#unread.length = 0;
-    this.#later(() => this.#handler?.onClose(cause));
+    this.#closeCause = cause;
+    if (this.#handler !== undefined) this.#tellClosed();
+  }
+
+  #tellClosed(): void {
+    this.#later(() => this.#handler?.onClose(this.#closeCause));
   }
 
   /** Nothing is ever called back from within a call of the owner. */
@@ -175,7 +183,8 @@ export class SimConnection implements Connection {
   #pump(): void {
     const { network, scheduler } = this.#wire.world;
     const { bytesPerMs } = network.link(this.process.machine.name, this.#peer.process.machine.name);
-    while (!this.#serializing && this.#outgoing.length > 0 && this.#peer.#unreadBytes < RECEIVE_WINDOW_BYTES) {
+    const window = (): number => RECEIVE_WINDOW_BYTES - this.#peer.#unreadBytes - this.#inFlightBytes;
+    while (!this.#serializing && this.#outgoing.length > 0 && window() > 0) {
       const segment = this.#outgoing.shift() as Segment;
       const length = segment.bytes?.length ?? 0;
       if (length / bytesPerMs === 0) this.#leave(segment);
@@ -193,6 +202,7 @@ export class SimConnection implements Connection {
 
   #leave(segment: Segment): void {
     this.#bufferedBytes -= segment.bytes?.length ?? 0;
+    this.#inFlightBytes += segment.bytes?.length ?? 0;
     this.#inFlight.push(segment);
     this.#transmit(segment, RETRANSMIT_MS);
     if (!this.#awaitsDrain || this.#bufferedBytes > LOW_WATER_BYTES) return;
@@ -233,11 +243,8 @@ export class SimConnection implements Connection {
     const peer = this.#peer;
     while (this.#inFlight[0]?.arrived === true) {
       const segment = this.#inFlight.shift() as Segment;
+      this.#inFlightBytes -= segment.bytes?.length ?? 0;
       if (peer.#state === 'closed') continue;
-      if (segment.bytes !== undefined && segment.bytes.length > peer.#maxMessageBytes) {
-        this.#wire.reset();
-        return;
-      }
       peer.#unread.push({ ...segment, bytes: this.#damaged(segment.bytes) });
       peer.#unreadBytes += segment.bytes?.length ?? 0;
     }
@@ -267,6 +274,11 @@ export class SimConnection implements Connection {
         return;
       }
       this.#unreadBytes -= segment.bytes.length;
+      if (segment.bytes.length > this.#maxMessageBytes) {
+        this.#peer.closed(connectionLost('the other end refused a message'));
+        this.closed(new HopfairError('LIMIT_EXCEEDED', `a message of ${segment.bytes.length} bytes`));
+        return;
+      }
       this.#wire.world.note(`${this.#peer.process.machine.name}>${this.process.machine.name}`, checksum(segment.bytes));
       this.#handler.onMessage(segment.bytes);
     }

@@ -12,6 +12,15 @@ export { type MachineOptions, type Program, SimMachine, type SimProcess } from '
 export { SimMessagingNetwork, type SimMessagingOptions } from './messaging.js';
 export { GOOD_LINK, type LinkConditions, SimNetwork } from './network.js';
 export { SeededRng } from './rng.js';
+export {
+  type PlayOptions,
+  type PlaySummary,
+  play,
+  playSeed,
+  type Scenario,
+  type SeedReport,
+  Violation,
+} from './scenario.js';
 export { Scheduler } from './scheduler.js';
 export { checksum, Trace } from './trace.js';
 export { SimTransportNetwork } from './transport.js';

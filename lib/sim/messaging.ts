@@ -19,6 +19,8 @@ export interface SimMessagingOptions {
   readonly lossDetectionMs?: number;
   /** Who opens sessions with whom; everyone by default. */
   readonly connects?: (a: PeerId, b: PeerId) => boolean;
+  /** Sees every message as it leaves its sender: what somebody who reads all traffic would know. */
+  readonly onSent?: (from: PeerId, to: PeerId, bytes: Uint8Array) => void;
 }
 
 interface Unsent {
@@ -33,6 +35,7 @@ export class SimMessagingNetwork {
   readonly retransmitMs: number;
   readonly #lossDetectionMs: number;
   readonly #connects: (a: PeerId, b: PeerId) => boolean;
+  readonly onSent: (from: PeerId, to: PeerId, bytes: Uint8Array) => void;
   readonly #endpoints = new Map<PeerId, Endpoint>();
   readonly #sessions = new Set<SimSession>();
   #opened = 0;
@@ -42,6 +45,7 @@ export class SimMessagingNetwork {
     this.retransmitMs = options.retransmitMs ?? 20;
     this.#lossDetectionMs = options.lossDetectionMs ?? 1_000;
     this.#connects = options.connects ?? (() => true);
+    this.onSent = options.onSent ?? (() => undefined);
     world.network.onChange(() => this.#review());
   }
 

@@ -14,6 +14,13 @@ interface Event {
 /** More than this many deferred calls in one event is a loop in the code under test. */
 const MAX_DEFERRED_PER_EVENT = 100_000;
 
+/** Continuations that wait for continuations: as many as this in a row run before the next event. */
+const SETTLING_TURNS = 32;
+
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < SETTLING_TURNS; turn++) await undefined;
+}
+
 const earlier = (a: Event, b: Event): boolean => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
 
 export class Scheduler {
@@ -85,6 +92,20 @@ export class Scheduler {
       this.runUntil(Math.min(end, this.#nowMs + everyMs));
     }
     return true;
+  }
+
+  /**
+   * As `runFor`, for programs that await promises: after each event, or each slice of time where one is given, their
+   * continuations run before time goes on. Machines and engines need none of this; the public faces over them do.
+   */
+  async runForAsync(durationMs: number, sliceMs = 0): Promise<void> {
+    const end = this.#nowMs + durationMs;
+    await settle();
+    while (this.#nowMs < end) {
+      if (sliceMs > 0) this.runUntil(Math.min(end, this.#nowMs + sliceMs));
+      else if (!this.step(end)) this.#nowMs = end;
+      await settle();
+    }
   }
 
   #drain(): void {

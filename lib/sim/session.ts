@@ -57,6 +57,7 @@ export class SimSession {
   send(from: Endpoint, service: Service, bytes: Uint8Array, expiresAtMs: number | undefined): boolean {
     const direction = this.#directions[0].from === from ? this.#directions[0] : this.#directions[1];
     if (direction.queuedBytes + bytes.length > LIMITS.maxSessionQueueBytes) return false;
+    this.#network.onSent(from.self, direction.to.self, bytes);
     const message: Message = { bytes, sum: checksum(bytes), order: direction.sent++, arrived: false };
     if (expiresAtMs !== undefined) {
       this.#sendOnce(direction, service, message, expiresAtMs);

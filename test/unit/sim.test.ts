@@ -310,7 +310,7 @@ t.test('connections are corrupted, reset and silenced, and a message over the li
   const large = connected('large', {});
   large.end('a').send([new Uint8Array(65_601)]);
   large.world.scheduler.runFor(100);
-  t.strictSame(large.events.sort(), ['a closed CONNECTION_LOST', 'b closed CONNECTION_LOST']);
+  t.strictSame(large.events.sort(), ['a closed CONNECTION_LOST', 'b closed LIMIT_EXCEEDED']);
 });
 
 /** A machine with one log; `records` is what it finds at each start. */
