@@ -97,6 +97,7 @@ t.test('a certificate of another network, a changed byte, a cut or a trailing on
   const refused = (changed: Uint8Array, networkId = 'net') =>
     t.throws(() => verifyCertificate(crypto, changed, { networkId, now: NOW }), { code: 'CERTIFICATE_INVALID' });
   refused(bytes, 'other');
+  t.throws(() => verifyCertificate(crypto, bytes, { networkId: 'other', now: NOW }), { message: /another network/ });
   refused(concat(bytes, Uint8Array.of(0)));
   for (let i = 0; i < bytes.length; i++) {
     const changed = bytes.slice();
