@@ -105,8 +105,8 @@ export class OrderSender implements PortHandler {
   }
 
   /** What the member answered while the session was gone is lost: it answers again when it gets the order again. */
-  onMemberUp(index: ValidatorIndex): void {
-    this.#repeat(index, [...this.#inFlight]);
+  onMemberUp(index: ValidatorIndex, again: boolean): void {
+    if (again) this.#repeat(index, [...this.#inFlight]);
   }
 
   #seal(order: OutgoingOrder): SealedOrder | undefined {
