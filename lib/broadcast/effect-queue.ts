@@ -61,16 +61,17 @@ export class EffectQueue {
     if (this.#flushing) return;
     this.#flushing = true;
     let done = 0;
-    try {
-      for (let next = this.#queue[0]; next !== undefined; next = this.#queue[done]) {
-        if (next.kind === 'barrier' && !next.durable) break;
+    for (let next = this.#queue[0]; next !== undefined; next = this.#queue[done]) {
+      if (next.kind === 'barrier') {
+        if (!next.durable) break;
         done += 1;
-        if (next.kind !== 'barrier') this.#carryOut(next);
+      } else {
+        done += 1;
+        this.#carryOut(next);
       }
-    } finally {
-      this.#queue = this.#queue.slice(done);
-      this.#flushing = false;
     }
+    this.#queue = this.#queue.slice(done);
+    this.#flushing = false;
   }
 
   /** Forgets what waits. What was given to the log is still written. */

@@ -14,6 +14,12 @@ export interface IdentitySeeds {
   readonly static: Uint8Array;
 }
 
+/** Two new secrets. */
+export const createIdentitySeeds = (rng: (length: number) => Uint8Array): IdentitySeeds => ({
+  identity: rng(32),
+  static: rng(32),
+});
+
 export interface IdentityOptions {
   readonly crypto: CryptoProvider;
   /** Copied or imported: the caller may zero them afterwards. */
@@ -28,7 +34,7 @@ export interface IdentityOptions {
 
 /**
  * @example
- * const seeds = { identity: rng(32), static: rng(32) };
+ * const seeds = createIdentitySeeds(n => env.rng.bytes(n));
  * const identity = new Identity({ crypto, seeds, networkId: 'example', now: clock.unix() });
  */
 export class Identity {

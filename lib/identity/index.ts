@@ -4,7 +4,7 @@
  * It must never know a connection, a route or an order: the rooms above decide what an identity may do.
  */
 export { type Certificate, type CertificateClaims, issueCertificate, verifyCertificate } from './certificate.js';
-export { Identity, type IdentityOptions, type IdentitySeeds } from './identity.js';
+export { createIdentitySeeds, Identity, type IdentityOptions, type IdentitySeeds } from './identity.js';
 export { AllowList, type AllowListEntry, type Membership, openMembership, type PeerLabels } from './membership.js';
 export { type PeerId, parsePeerId, peerIdOf, publicKeyOf } from './peer-id.js';
 export {

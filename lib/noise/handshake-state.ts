@@ -27,7 +27,7 @@ export interface FixedEphemerals {
 
 export interface HandshakeOptions {
   readonly crypto: CryptoProvider;
-  /** Uniformly random bytes of the wanted length: `env.rng.bytes`. */
+  /** Uniformly random bytes of the wanted length, from `env.rng`. */
   readonly rng: (length: number) => Uint8Array;
   /** E.g. `Noise_XX_25519_ChaChaPoly_SHA256`. */
   readonly protocolName: string;

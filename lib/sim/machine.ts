@@ -3,7 +3,7 @@
  * and all that was in memory; timers, messages and disk completions that were meant for it find nobody.
  */
 import type { Cancel, Env, Logger } from '../env.js';
-import { invariant, requireArgument } from '../errors.js';
+import { requireArgument } from '../errors.js';
 import { type ClockErrors, MachineClock, ProcessClock } from './clock.js';
 import { type DiskFaults, SimDisk } from './disk.js';
 import type { SeededRng } from './rng.js';
@@ -127,9 +127,14 @@ export class SimMachine {
     program(process);
   }
 
-  /** Starts the last program again: after a crash, on what the disk kept. */
+  /** Says what `restart` will start, without starting it. */
+  install(program: Program): void {
+    this.#program = program;
+  }
+
+  /** Starts the program that was installed or started last: after a crash, on what the disk kept. */
   restart(): void {
-    invariant(this.#program !== undefined, `${this.name} never started`);
+    requireArgument(this.#program !== undefined, `${this.name} has no program`);
     this.start(this.#program);
   }
 

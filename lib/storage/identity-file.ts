@@ -6,9 +6,8 @@ import { type FileHandle, link, open, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fromHex, toHex } from '../bytes.js';
 import type { CryptoProvider } from '../crypto/interface.js';
-import { systemRandomBytes } from '../crypto/random.js';
 import { HopfairError } from '../errors.js';
-import type { IdentitySeeds } from '../identity/identity.js';
+import { createIdentitySeeds, type IdentitySeeds } from '../identity/identity.js';
 import { peerIdOf } from '../identity/peer-id.js';
 
 const FORMAT = 'hopfair-identity-1';
@@ -36,24 +35,29 @@ export interface LoadIdentityOptions {
 
 const unsafe = (path: string, why: string): HopfairError => new HopfairError('IDENTITY_FILE_UNSAFE', `${path}: ${why}`);
 
-/** Two new secrets. */
-export const createIdentitySeeds = (): IdentitySeeds => ({
-  identity: systemRandomBytes(32),
-  static: systemRandomBytes(32),
-});
+/** What the file's functions take from their surroundings. */
+export interface IdentityFileTools {
+  readonly crypto: CryptoProvider;
+  /** Cryptographically secure random bytes, from `env.rng`. */
+  readonly rng: (length: number) => Uint8Array;
+}
 
 /**
  * Writes the secrets to a new file of mode 0600. Throws INVALID_STATE, and leaves the file alone, when one exists, and
  * STORAGE_FAILED when the disk refuses.
  */
-export async function writeIdentityFile(path: string, seeds: IdentitySeeds, crypto: CryptoProvider): Promise<void> {
+export async function writeIdentityFile(
+  path: string,
+  seeds: IdentitySeeds,
+  { crypto, rng }: IdentityFileTools,
+): Promise<void> {
   const content: IdentityFile = {
     format: FORMAT,
     ...publicKeys(seeds, crypto),
     identitySeed: toHex(seeds.identity),
     staticSeed: toHex(seeds.static),
   };
-  const temporary = `${path}.${toHex(systemRandomBytes(8))}.tmp`;
+  const temporary = `${path}.${toHex(rng(8))}.tmp`;
   try {
     await writeDurably(temporary, `${JSON.stringify(content, undefined, 2)}\n`);
     try {
@@ -88,14 +92,14 @@ export async function readIdentityFile(
 }
 
 /** Reads the file, or writes a new one with new secrets where there is none. */
-export async function readOrCreateIdentityFile(path: string, crypto: CryptoProvider): Promise<IdentitySeeds> {
+export async function readOrCreateIdentityFile(path: string, tools: IdentityFileTools): Promise<IdentitySeeds> {
   try {
-    return await readIdentityFile(path, crypto);
+    return await readIdentityFile(path, tools.crypto);
   } catch (error) {
     if (!(error instanceof HopfairError && errorCode(error.cause) === 'ENOENT')) throw error;
   }
-  const seeds = createIdentitySeeds();
-  await writeIdentityFile(path, seeds, crypto);
+  const seeds = createIdentitySeeds(tools.rng);
+  await writeIdentityFile(path, seeds, tools);
   return seeds;
 }
 

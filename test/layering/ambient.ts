@@ -19,7 +19,8 @@ export function ambientUses(file: string, source: string): string[] {
     if (ts.isAwaitExpression(node) || (ts.isForOfStatement(node) && node.awaitModifier)) report(node, 'await');
     if (ts.canHaveModifiers(node) && ts.getModifiers(node)?.some(m => m.kind === ts.SyntaxKind.AsyncKeyword))
       report(node, 'async');
-    if (ts.isIdentifier(node) && FORBIDDEN_GLOBALS.has(node.text) && !isMemberName(node)) report(node, node.text);
+    if (ts.isIdentifier(node) && FORBIDDEN_GLOBALS.has(node.text) && !isMemberName(node) && !isLocalName(node))
+      report(node, node.text);
     if (ts.isPropertyAccessExpression(node) && node.getText() === 'Math.random') report(node, 'Math.random');
     ts.forEachChild(node, visit);
   };
@@ -36,4 +37,26 @@ function isMemberName(node: ts.Identifier): boolean {
       parent.name === node) ||
     ((ts.isMethodDeclaration(parent) || ts.isMethodSignature(parent)) && parent.name === node)
   );
+}
+
+/** A parameter or variable that has the name of a global, e.g. a `crypto` that was handed in, is not that global. */
+function isLocalName(name: ts.Identifier): boolean {
+  for (let scope: ts.Node = name; scope.parent !== undefined; scope = scope.parent) {
+    const { parent } = scope;
+    if (ts.isFunctionLike(parent) && parent.parameters.some(p => binds(p.name, name.text))) return true;
+    if (ts.isBlock(parent) && declares(parent.statements, name.text)) return true;
+  }
+  return false;
+}
+
+function declares(statements: readonly ts.Statement[], text: string): boolean {
+  return statements.some(
+    statement =>
+      ts.isVariableStatement(statement) && statement.declarationList.declarations.some(d => binds(d.name, text)),
+  );
+}
+
+function binds(name: ts.BindingName, text: string): boolean {
+  if (ts.isIdentifier(name)) return name.text === text;
+  return name.elements.some(element => ts.isBindingElement(element) && binds(element.name, text));
 }

@@ -61,9 +61,13 @@ t.test('each ambient use is found when it is planted, and a comment or a member 
     process: 'process.nextTick(f)',
     setTimeout: 'setTimeout(f, 1)',
     'Math.random': 'const r = Math.random()',
+    crypto: 'const f = (provider: P) => crypto.getRandomValues(provider)',
   };
   for (const [what, source] of Object.entries(planted)) t.match(ambientUses('x.ts', source).join(), what);
   t.strictSame(ambientUses('x.ts', '// Date\nconst a = { process: 1 }; a.process; "setTimeout"'), []);
+  const handedIn =
+    'function f(crypto: P) { return { crypto }; }\nfunction g(o: O) { const { crypto } = o; crypto.hash(); }';
+  t.strictSame(ambientUses('x.ts', handedIn), [], 'what is handed in under the name of a global is not the global');
 });
 
 t.test('each layering rule fails when it is broken', async t => {

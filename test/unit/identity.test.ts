@@ -9,6 +9,7 @@ import { unixMs } from '../../lib/env.js';
 import {
   AllowList,
   assembleRoster,
+  createIdentitySeeds,
   encodeRosterBody,
   Identity,
   issueCertificate,
@@ -25,14 +26,10 @@ import {
   verifySignature,
 } from '../../lib/identity/index.js';
 import { LIMITS } from '../../lib/limits.js';
-import {
-  createIdentitySeeds,
-  readIdentityFile,
-  readOrCreateIdentityFile,
-  writeIdentityFile,
-} from '../../lib/storage/identity-file.js';
+import { readIdentityFile, readOrCreateIdentityFile, writeIdentityFile } from '../../lib/storage/identity-file.js';
 
 const crypto = nodeCrypto() ?? assert.fail('no node:crypto');
+const tools = { crypto, rng: systemRandomBytes };
 const NOW = unixMs(1_700_000_000_000);
 const DAY_MS = 86_400_000;
 const seedOf = (n: number): Uint8Array => new Uint8Array(32).fill(n);
@@ -97,7 +94,6 @@ t.test('a certificate of another network, a changed byte, a cut or a trailing on
   const refused = (changed: Uint8Array, networkId = 'net') =>
     t.throws(() => verifyCertificate(crypto, changed, { networkId, now: NOW }), { code: 'CERTIFICATE_INVALID' });
   refused(bytes, 'other');
-  t.throws(() => verifyCertificate(crypto, bytes, { networkId: 'other', now: NOW }), { message: /another network/ });
   refused(concat(bytes, Uint8Array.of(0)));
   for (let i = 0; i < bytes.length; i++) {
     const changed = bytes.slice();
@@ -254,23 +250,23 @@ t.test('a roster with a changed byte, a cut, or lists out of order is refused', 
 t.test('the identity file is private, comes back as it was written, and is never overwritten', async t => {
   const folder = await mkdtemp(join(tmpdir(), 'hopfair-identity-'));
   const path = join(folder, 'identity.json');
-  const seeds = createIdentitySeeds();
-  await writeIdentityFile(path, seeds, crypto);
+  const seeds = createIdentitySeeds(systemRandomBytes);
+  await writeIdentityFile(path, seeds, tools);
   t.equal((await stat(path)).mode & 0o777, 0o600);
   t.strictSame(await readIdentityFile(path, crypto), seeds);
-  t.strictSame(await readOrCreateIdentityFile(path, nobleCrypto()), seeds);
+  t.strictSame(await readOrCreateIdentityFile(path, { ...tools, crypto: nobleCrypto() }), seeds);
   const before = await readFile(path, 'utf8');
-  await t.rejects(writeIdentityFile(path, createIdentitySeeds(), crypto), { code: 'INVALID_STATE' });
+  await t.rejects(writeIdentityFile(path, createIdentitySeeds(systemRandomBytes), tools), { code: 'INVALID_STATE' });
   t.equal(await readFile(path, 'utf8'), before);
   t.strictSame(await readdir(folder), ['identity.json'], 'no temporary file is left');
-  await t.rejects(writeIdentityFile(join(folder, 'none', 'x'), seeds, crypto), { code: 'STORAGE_FAILED' });
+  await t.rejects(writeIdentityFile(join(folder, 'none', 'x'), seeds, tools), { code: 'STORAGE_FAILED' });
   await t.rejects(readIdentityFile(join(folder, 'none'), crypto), { code: 'STORAGE_FAILED' });
-  t.ok(await readOrCreateIdentityFile(join(folder, 'second'), crypto));
+  t.ok(await readOrCreateIdentityFile(join(folder, 'second'), tools));
 });
 
 t.test('an identity file that others can read, or that is damaged, is refused without quoting its secrets', async t => {
   const path = join(await mkdtemp(join(tmpdir(), 'hopfair-identity-')), 'identity.json');
-  await writeIdentityFile(path, createIdentitySeeds(), crypto);
+  await writeIdentityFile(path, createIdentitySeeds(systemRandomBytes), tools);
   const text = await readFile(path, 'utf8');
   const refused = async (why: RegExp) => {
     const error: unknown = await readIdentityFile(path, crypto).catch(e => e);

@@ -7,12 +7,16 @@ import {
   type Fault,
   fakeCrypto,
   type LinkConditions,
+  play,
+  playSeed,
+  type Scenario,
   Scheduler,
   SeededRng,
   SimMessagingNetwork,
   type SimProcess,
   SimTransportNetwork,
   SimWorld,
+  Violation,
 } from '../../lib/sim/index.js';
 import type { Connection } from '../../lib/transport.js';
 
@@ -439,4 +443,62 @@ t.test('the fake cryptography agrees with itself and detects what the real one d
     t.strictSame(hash.digest(aad, plaintext), hash.digest(Uint8Array.from([...aad, ...plaintext])));
     t.strictNotSame(hash.hmac(aad, plaintext), hash.hmac(nonce, plaintext));
   }
+});
+
+t.test(
+  'the runner reports failures by seed, repeats some seeds to compare traces, and names faults that never came',
+  async t => {
+    let plays = 0;
+    const scenario: Scenario = {
+      name: 'runner',
+      faults: ['crash', 'drop'],
+      play: (world, seed) => {
+        plays += 1;
+        world
+          .addMachine('m')
+          .start(({ env }) => env.clock.schedule(1, () => world.note('tick', seed === 20 ? plays : 0)));
+        world.scheduler.runFor(10);
+        world.machine('m')?.crash();
+        if (seed === 7) throw new Violation('example', 'it broke');
+      },
+    };
+    const seen: number[] = [];
+    const summary = await play({
+      scenarios: [scenario],
+      firstSeed: 0,
+      seeds: 41,
+      onReport: ({ seed }) => seen.push(seed),
+    });
+    t.equal(plays, 41 + 3, 'seeds 0, 20 and 40 are played twice');
+    t.strictSame(
+      summary.failures.map(({ seed, failure }) => [seed, failure?.message]),
+      [
+        [7, 'example: it broke'],
+        [20, 'determinism: two runs of the seed differ'],
+      ],
+    );
+    t.strictSame([summary.idleFaults, summary.faults.of('crash')], [['drop'], 41]);
+    t.strictSame(
+      seen,
+      Array.from({ length: 41 }, (_, i) => i),
+    );
+    const report = await playSeed(scenario, 7, 2);
+    t.match(report.tail, [/ tick /, / stop m /]);
+  },
+);
+
+t.test('programs that await promises run between events, in virtual time', async t => {
+  const world = new SimWorld({ seed: 1 });
+  const times: number[] = [];
+  world.addMachine('m').start(({ env }) => {
+    const sleep = (ms: number) => new Promise<void>(resolve => env.clock.schedule(ms, resolve));
+    void (async () => {
+      for (const ms of [5, 10, 20]) {
+        await sleep(ms);
+        times.push(Math.round(world.scheduler.nowMs));
+      }
+    })();
+  });
+  await world.scheduler.runForAsync(100);
+  t.strictSame([times, world.scheduler.nowMs], [[5, 15, 35], 100]);
 });

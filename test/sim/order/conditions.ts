@@ -1,10 +1,13 @@
 /** What one seed of the order scenario is like, drawn once, before anything runs. */
+import type { Mode } from '../../../lib/order/types.js';
 import type { DiskFaults, LinkConditions, SeededRng } from '../../../lib/sim/index.js';
 
 export interface Conditions {
   readonly n: number;
   /** Every fifth seed runs on the real cryptography. */
   readonly realCrypto: boolean;
+  /** `open` now and then: the same ordering over plaintext. */
+  readonly mode: Mode;
   readonly link: Partial<LinkConditions>;
   readonly delayBoundMs: number;
   readonly clients: number;
@@ -36,6 +39,7 @@ export function drawConditions(rng: SeededRng, seed: number): Conditions {
   return {
     n,
     realCrypto: seed % 5 === 0,
+    mode: rng.chance(0.85) ? 'sealed' : 'open',
     link: { delayMs, jitterMs, loss },
     delayBoundMs: Math.ceil(4 * (delayMs + jitterMs)) + 4,
     clients: 2,

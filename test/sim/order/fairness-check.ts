@@ -1,10 +1,12 @@
 /**
- * The fairness claims of order.md section 4, over the lanes as they were sent and the log as it came out. All lanes here
- * are of honest members, so "every honest member received a before b" is "every lane lists a before b".
+ * The fairness claims of order.md section 4, over the lanes as they were sent and the log as it came out. Nobody knows
+ * which f members are Byzantine, so what any n-f lanes say together must hold as if they were the honest ones.
  *
- * G1: when every listing of a is by epsilon or more before every listing of b, a stands first.
- * G2: when every lane lists a before b, b is never in an earlier batch.
- * Both hold while lanes lag by min(W, H)/2 at most; what is beyond that is counted and not judged.
+ * G1: when their times of a all precede those of b by epsilon, a stands first.
+ * G2: when they all list a before b, b is never in an earlier batch.
+ *
+ * Both while lanes lag by W/2 cuts at most: an order that took longer from its first lane to its n-f th in the final
+ * cuts is counted and not judged.
  */
 import type { PinnedCommittee } from '../../../lib/order/committee.js';
 import type { Entry, OrderId } from '../../../lib/order/types.js';
@@ -20,53 +22,55 @@ interface Listed {
 
 interface Seen {
   readonly entry: Entry;
-  readonly listings: readonly Listed[];
+  /** By lane; undefined where the order is in no final cut. */
+  readonly lanes: readonly (Listed | undefined)[];
 }
 
 export interface FairnessResult {
   readonly judgedPairs: number;
-  /** Orders whose lanes lagged too far apart, or that some lane never listed. */
   readonly unjudgedOrders: number;
 }
 
-const spread = (values: readonly number[]): number => Math.max(...values) - Math.min(...values);
-
 /** Judges every pair of the log; throws the first violation. */
 export function checkFairness(committee: PinnedCommittee, wire: WireCheck, log: readonly Entry[]): FairnessResult {
-  const { holdCuts, holdMs, epsilonMs } = committee.parameters;
-  const listed = listingsOf(committee.tolerance.n, wire);
+  const { n, f } = committee.tolerance;
+  const { holdCuts, epsilonMs } = committee.parameters;
+  const listings = listingsOf(n, wire);
   const judged: Seen[] = [];
   for (const entry of log) {
-    const listings = (listed.get(entry.id) ?? []).filter(listing => listing !== undefined);
-    if (listings.length < committee.tolerance.n) continue;
-    const lagCuts = spread(listings.map(({ height }) => height));
-    const lagMs = spread(listings.map(({ timeMs }) => timeMs));
-    if (lagCuts <= holdCuts / 2 && lagMs <= holdMs / 2) judged.push({ entry, listings });
+    const lanes = listings.get(entry.id) ?? [];
+    const heights = lanes.flatMap(listed => (listed === undefined ? [] : [listed.height])).sort((a, b) => a - b);
+    const [first, solid] = [heights[0], heights[n - f - 1]];
+    if (first !== undefined && solid !== undefined && solid - first <= holdCuts / 2) judged.push({ entry, lanes });
   }
   let judgedPairs = 0;
-  for (const [i, first] of judged.entries()) {
-    for (const second of judged.slice(i + 1)) {
+  for (const [i, earlier] of judged.entries()) {
+    for (const later of judged.slice(i + 1)) {
       judgedPairs += 1;
-      judge(first, second, epsilonMs);
+      judge(earlier, later, n - f, epsilonMs);
     }
   }
   return { judgedPairs, unjudgedOrders: log.length - judged.length };
 }
 
-/** `first` stands before `second` in the log: the claims must not say the contrary. */
-function judge(first: Seen, second: Seen, epsilonMs: number): void {
-  const [a, b] = [second, first];
-  const names = `${a.entry.id} (entry ${a.entry.index}) and ${b.entry.id} (entry ${b.entry.index})`;
-  const everywhereBefore = a.listings.every((listing, lane) => listing.position < (b.listings[lane]?.position ?? 0));
-  if (everywhereBefore && b.entry.height < a.entry.height) throw new Violation('G2', names);
-  const lastA = Math.max(...a.listings.map(l => l.timeMs));
-  const firstB = Math.min(...b.listings.map(l => l.timeMs));
-  if (lastA + epsilonMs <= firstB && everywhereBefore) throw new Violation('G1', names);
+/** `earlier` stands before `later` in the log: no n-f lanes may say the contrary. */
+function judge(earlier: Seen, later: Seen, enough: number, epsilonMs: number): void {
+  const contrary = later.lanes.flatMap((a, lane) => {
+    const b = earlier.lanes[lane];
+    return a !== undefined && b !== undefined && a.position < b.position ? [{ a, b }] : [];
+  });
+  if (contrary.length < enough) return;
+  const names = `${later.entry.id} (entry ${later.entry.index}) after ${earlier.entry.id} (entry ${earlier.entry.index})`;
+  const witness = `${contrary.length} lanes list it before`;
+  if (earlier.entry.height < later.entry.height) throw new Violation('G2', `${names}, ${witness}`);
+  const precede = (timeMs: number): number =>
+    contrary.filter(({ a, b }) => a.timeMs + epsilonMs <= timeMs && timeMs <= b.timeMs).length;
+  if (contrary.some(({ b }) => precede(b.timeMs) >= enough)) throw new Violation('G1', `${names}, ${witness}`);
 }
 
-/** Where each lane lists each order, and in which final cut that came; undefined by lane where it did not. */
+/** Where each lane lists each order, and in which final cut that came. */
 function listingsOf(n: number, wire: WireCheck): ReadonlyMap<OrderId, (Listed | undefined)[]> {
-  const listed = new Map<OrderId, (Listed | undefined)[]>();
+  const listings = new Map<OrderId, (Listed | undefined)[]>();
   const counted = new Array<number>(n).fill(0);
   const positions = new Array<number>(n).fill(0);
   for (const { height, cut } of wire.finalChain()) {
@@ -75,13 +79,13 @@ function listingsOf(n: number, wire: WireCheck): ReadonlyMap<OrderId, (Listed | 
         for (const { id, time } of wire.chunk(lane, sequence)?.listings ?? []) {
           const position = (positions[lane] ?? 0) + 1;
           positions[lane] = position;
-          const lanes = listed.get(id) ?? new Array<Listed | undefined>(n).fill(undefined);
+          const lanes = listings.get(id) ?? new Array<Listed | undefined>(n).fill(undefined);
           lanes[lane] ??= { position, timeMs: time, height };
-          listed.set(id, lanes);
+          listings.set(id, lanes);
         }
       }
       counted[lane] = head.sequence;
     }
   }
-  return listed;
+  return listings;
 }

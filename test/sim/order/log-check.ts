@@ -3,7 +3,6 @@
  * nothing in it that nobody submitted, streams in their order.
  */
 import { equalBytes, toHex } from '../../../lib/bytes.js';
-import type { PeerId } from '../../../lib/identity/peer-id.js';
 import type { Entry, StreamPosition } from '../../../lib/order/types.js';
 import { Violation } from '../../../lib/sim/index.js';
 
@@ -93,11 +92,4 @@ export class LogReader {
     this.#check.handed(this.name, this.#next, entry);
     this.#next += 1;
   }
-}
-
-/** An order as its client sees it. */
-export interface SubmittedOrder extends StreamPosition {
-  readonly sender: PeerId;
-  /** `pending` until the client is told `opened`, or that it can no longer become solid. */
-  state: 'pending' | 'opened' | 'expired' | 'failed';
 }

@@ -10,13 +10,13 @@ export class Nemesis {
   readonly #rng: SeededRng;
   readonly #conditions: Conditions;
   readonly #members: readonly SimMachine[];
-  readonly #restart: (member: number) => void;
+  readonly #restart: (machine: SimMachine) => void;
 
   constructor(
     world: SimWorld,
     conditions: Conditions,
     members: readonly SimMachine[],
-    restart: (member: number) => void,
+    restart: (machine: SimMachine) => void,
   ) {
     this.#world = world;
     this.#rng = world.rng.fork('nemesis');
@@ -50,9 +50,9 @@ export class Nemesis {
     const { network } = this.#world;
     network.heal();
     network.setUsual({ loss: 0 });
-    for (const [member, machine] of this.#members.entries()) {
+    for (const machine of this.#members) {
       machine.disk.faults = {};
-      if (!machine.running) this.#restart(member);
+      if (!machine.running) this.#restart(machine);
     }
   }
 
@@ -67,7 +67,7 @@ export class Nemesis {
     machine.crash();
     if (rot !== undefined && weakDisks.has(member)) machine.disk.rot(LOG_NAME, rot);
     this.#world.scheduler.after(this.#rng.between(5, faultyMs / 4), () => {
-      if (!machine.running) this.#restart(member);
+      if (!machine.running) this.#restart(machine);
     });
   }
 
