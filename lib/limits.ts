@@ -17,6 +17,8 @@ export const LIMITS = {
   /** Handshakes per second and address (IPv4 address or IPv6 /64), and the burst. */
   handshakesPerSecond: 20,
   handshakeBurst: 5,
+  /** Share of one core that handshakes may take. */
+  handshakeCpuShare: 0.2,
   /** Bytes that wait in a channel for the connection, per channel. */
   maxChannelQueueBytes: 4_194_304,
   /** Bytes received that a paused application has not taken, per channel: the credit that the peer is granted. */

@@ -4,7 +4,9 @@
  * The handshake driver serves end-to-end sessions too, whose messages travel in path set-up.
  * This room must never know a route, a topic or an order, nor which transport is below.
  */
+export { HandshakeGate, type HandshakeGateOptions, type HandshakeTicket } from './gate.js';
 export { HandshakeDriver } from './handshake.js';
+export { openChannel } from './open.js';
 export type {
   Admit,
   Channel,

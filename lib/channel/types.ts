@@ -5,6 +5,7 @@ import type { HopfairError } from '../errors.js';
 import type { Certificate, Identity, PeerId } from '../identity/index.js';
 import type { LIMITS } from '../limits.js';
 import type { CipherState } from '../noise/index.js';
+import type { HandshakeGate } from './gate.js';
 
 /** Strict: what is queued in a higher class leaves before everything that is queued in a lower one. */
 export type Priority = 'urgent' | 'normal' | 'bulk';
@@ -37,8 +38,10 @@ export interface ChannelStats {
   readonly receivedRecords: number;
   /** Messages that passed their ttl before they could leave. */
   readonly expiredMessages: number;
-  /** Bytes that wait in this channel. */
+  /** Bytes that wait in this channel to be sent. */
   readonly queuedBytes: number;
+  /** Bytes received that wait for a paused handler. */
+  readonly heldBytes: number;
   /** Bytes that the peer has not acknowledged, and how many may be. */
   readonly unacknowledgedBytes: number;
   readonly windowBytes: number;
@@ -151,6 +154,8 @@ export interface ChannelOptions extends HandshakePolicy {
   readonly remoteStatic?: Uint8Array;
   /** Default: every peer with a valid certificate of this network. */
   readonly admit?: Admit;
+  /** Responder: what strangers may cost, over all connections of this node. */
+  readonly gate?: HandshakeGate;
   readonly limits?: Partial<ChannelLimits>;
 }
 

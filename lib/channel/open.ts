@@ -1,0 +1,207 @@
+/** From a connection to a channel: the handshake with its time limits, then admission. */
+import type { Cancel, Instant } from '../env.js';
+import { HopfairError, requireArgument } from '../errors.js';
+import { LIMITS } from '../limits.js';
+import type { Connection } from '../transport.js';
+import type { HandshakeTicket } from './gate.js';
+import { HandshakeDriver } from './handshake.js';
+import { INITIAL_CREDIT_BYTES } from './record.js';
+import { SecureChannel } from './secure-channel.js';
+import type { ChannelEvents, ChannelLimits, ChannelOptions, HandshakeResult, HandshakeStep } from './types.js';
+
+/**
+ * Opens a channel over a fresh connection, as the one who dialled or the one who was dialled. Exactly one of the events
+ * follows, unless the returned function is called first: it gives up and closes the connection.
+ *
+ * @example
+ * openChannel(connection, { env, crypto, identity, networkId, role: 'initiator', expectedPeer }, {
+ *   onChannel: channel => channel.attach(handler),
+ *   onFailed: error => retryLater(error),
+ * });
+ */
+export function openChannel(connection: Connection, options: ChannelOptions, events: ChannelEvents): Cancel {
+  const limits: ChannelLimits = { ...LIMITS, ...options.limits };
+  requireArgument(limits.maxChannelReceiveBytes >= INITIAL_CREDIT_BYTES, 'maxChannelReceiveBytes is below 131,072');
+  requireArgument(limits.maxChannelQueueBytes >= 2 * limits.maxChannelMessageBytes, 'the queue holds no two messages');
+  const opening = new Opening(connection, options, limits, events);
+  return () => opening.abandon();
+}
+
+class Opening {
+  readonly #connection: Connection;
+  readonly #options: ChannelOptions;
+  readonly #limits: ChannelLimits;
+  readonly #events: ChannelEvents;
+  readonly #driver: HandshakeDriver;
+  readonly #ticket: HandshakeTicket | undefined;
+  #channel: SecureChannel | undefined;
+  readonly #begunAt: Instant;
+  #cancelTimeout: Cancel;
+  #isFirst = true;
+  #settled = false;
+
+  constructor(connection: Connection, options: ChannelOptions, limits: ChannelLimits, events: ChannelEvents) {
+    const { env, role, gate } = options;
+    this.#connection = connection;
+    this.#options = options;
+    this.#limits = limits;
+    this.#events = events;
+    this.#driver = new HandshakeDriver({
+      ...options,
+      context: 'channel',
+      random: length => env.rng.bytes(length),
+      now: env.clock.unix(),
+      limits,
+    });
+    this.#begunAt = env.clock.now();
+    const isInitiator = role === 'initiator';
+    const first = isInitiator ? this.#driver.start() : undefined;
+    const timeoutMs = isInitiator ? limits.handshakeTimeoutMs : limits.firstHandshakeTimeoutMs;
+    this.#cancelTimeout = env.clock.schedule(timeoutMs, this.#onTimeout);
+    this.#ticket = isInitiator ? undefined : gate?.enter(connection.remoteAddress, () => this.#evict());
+    connection.attach({
+      onMessage: message => this.#onMessage(message),
+      onDrain: () => this.#channel?.onConnectionDrain(),
+      onClose: cause => this.#onClose(cause),
+    });
+    if (first !== undefined) connection.send([first]);
+    else if (this.#isTurnedAway) {
+      env.clock.defer(() => this.#fail(new HopfairError('LIMIT_EXCEEDED', 'too many handshakes', { retryable: true })));
+    }
+  }
+
+  get #isTurnedAway(): boolean {
+    return this.#options.role === 'responder' && this.#options.gate !== undefined && this.#ticket === undefined;
+  }
+
+  abandon(): void {
+    if (this.#settle(false)) this.#connection.destroy();
+  }
+
+  #onMessage(message: Uint8Array): void {
+    if (this.#channel !== undefined) {
+      this.#channel.onRecord(message);
+      return;
+    }
+    if (this.#settled || this.#isTurnedAway) return;
+    if (this.#isFirst && this.#options.role === 'responder') this.#onFirstMessage();
+    this.#isFirst = false;
+    const { clock } = this.#options.env;
+    const begun = clock.now();
+    const step = this.#driver.receive(message);
+    const mayGoOn = this.#ticket?.spend(clock.now() - begun) ?? true;
+    if (step.reply !== undefined) this.#connection.send([step.reply]);
+    this.#onStep(step, mayGoOn);
+  }
+
+  #onStep(step: HandshakeStep, mayGoOn: boolean): void {
+    if (step.kind === 'failed') this.#fail(step.error);
+    else if (step.kind === 'done') this.#onHandshake(step.result);
+    else if (!mayGoOn) {
+      this.#fail(new HopfairError('LIMIT_EXCEEDED', 'no processor time is left for handshakes', { retryable: true }));
+    }
+  }
+
+  /** The stranger has spoken in time; the rest of its handshake has a limit of its own. */
+  #onFirstMessage(): void {
+    this.#ticket?.onFirstMessage();
+    const elapsedMs = this.#options.env.clock.now() - this.#begunAt;
+    this.#restartTimeout(Math.max(this.#limits.handshakeTimeoutMs - elapsedMs, 1));
+  }
+
+  #onHandshake(result: HandshakeResult): void {
+    const { env, role } = this.#options;
+    this.#channel = new SecureChannel({
+      env,
+      role,
+      connection: this.#connection,
+      result,
+      limits: this.#limits,
+      onConfirmed: () => {
+        if (!result.confirmed) this.#admit(result);
+      },
+      onEnded: cause => this.#onChannelEnded(cause),
+    });
+    if (result.confirmed) this.#admit(result);
+  }
+
+  /** The peer is who it says. Whether it may come in is asked before anything of its is shown to the application. */
+  #admit(result: HandshakeResult): void {
+    if (this.#settled || this.#channel?.closed === true) return;
+    this.#ticket?.leave(true);
+    this.#restartTimeout(this.#limits.admitTimeoutMs);
+    const { admit = () => true } = this.#options;
+    const { peer, certificate, capabilities, attestation, handshakeHash } = result;
+    const { remoteAddress } = this.#connection;
+    const evidence = { certificate, capabilities, attestation, handshakeHash, remoteAddress };
+    let verdict: boolean | Promise<boolean>;
+    try {
+      verdict = admit(peer, evidence);
+    } catch (cause) {
+      this.#refuse(cause);
+      return;
+    }
+    if (verdict === true) this.#open();
+    else if (verdict === false) this.#refuse(undefined);
+    else {
+      verdict.then(
+        admitted => (admitted ? this.#open() : this.#refuse(undefined)),
+        (cause: unknown) => this.#refuse(cause),
+      );
+    }
+  }
+
+  #open(): void {
+    const channel = this.#channel;
+    if (channel === undefined || !this.#settle(true)) return;
+    channel.admit();
+    this.#events.onChannel(channel);
+  }
+
+  #refuse(cause: unknown): void {
+    if (!this.#settle(true)) return;
+    this.#channel?.refuse();
+    const peer = this.#channel?.peer;
+    this.#events.onFailed(new HopfairError('NOT_ADMITTED', `${peer} was not admitted`, { cause }));
+  }
+
+  readonly #onTimeout = (): void => {
+    this.#fail(new HopfairError('HANDSHAKE_TIMEOUT', 'the handshake took too long', { retryable: true }));
+  };
+
+  #evict(): void {
+    this.#fail(new HopfairError('LIMIT_EXCEEDED', 'too many half-open connections', { retryable: true }));
+  }
+
+  #onClose(cause: HopfairError | undefined): void {
+    if (this.#channel !== undefined) this.#channel.onConnectionClose(cause);
+    else this.#fail(new HopfairError('HANDSHAKE_FAILED', 'the connection closed', { cause, retryable: true }));
+  }
+
+  #onChannelEnded(cause: HopfairError | undefined): void {
+    this.#fail(cause ?? new HopfairError('CHANNEL_CLOSED', 'the peer ended the channel at once', { retryable: true }));
+  }
+
+  #fail(error: HopfairError): void {
+    if (!this.#settle(false)) return;
+    // What was replied (a refusal in one byte) still leaves; who never reads it is cut off by the transport.
+    this.#connection.close();
+    this.#events.onFailed(error);
+  }
+
+  #restartTimeout(timeoutMs: number): void {
+    this.#cancelTimeout();
+    this.#cancelTimeout = this.#options.env.clock.schedule(timeoutMs, this.#onTimeout);
+  }
+
+  /** True the first time. */
+  #settle(keepsChannel: boolean): boolean {
+    if (this.#settled) return false;
+    this.#settled = true;
+    this.#cancelTimeout();
+    this.#ticket?.leave(false);
+    this.#driver.destroy();
+    if (!keepsChannel) this.#channel?.destroy();
+    return true;
+  }
+}

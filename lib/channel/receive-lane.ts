@@ -1,0 +1,69 @@
+/** Cuts the stream of one lane back into messages. */
+import { MESSAGE_HEADER_BYTES, readU32 } from './record.js';
+
+/**
+ * A message that lies within one record is handed on as a view of it, uncopied. One that spans records is collected in
+ * a buffer that grows with what has arrived.
+ */
+export class ReceiveLane {
+  readonly #maxBytes: number;
+  readonly #onMessage: (message: Uint8Array) => void;
+  readonly #header = new Uint8Array(MESSAGE_HEADER_BYTES);
+  #headerFilled = 0;
+  #length = 0;
+  #partial: Uint8Array | undefined;
+  #filled = 0;
+
+  constructor(maxBytes: number, onMessage: (message: Uint8Array) => void) {
+    this.#maxBytes = maxBytes;
+    this.#onMessage = onMessage;
+  }
+
+  /** Takes `bytes[from, to)`. False when the peer announced a message above the limit: the stream is broken then. */
+  push(bytes: Uint8Array, from: number, to: number): boolean {
+    let at = from;
+    while (at < to) {
+      if (this.#partial !== undefined) {
+        at = this.#fill(bytes, at, to);
+        continue;
+      }
+      if (this.#headerFilled === 0 && to - at >= MESSAGE_HEADER_BYTES) {
+        this.#length = readU32(bytes, at);
+        at += MESSAGE_HEADER_BYTES;
+      } else {
+        this.#header[this.#headerFilled++] = bytes[at++] as number;
+        if (this.#headerFilled < MESSAGE_HEADER_BYTES) continue;
+        this.#headerFilled = 0;
+        this.#length = readU32(this.#header, 0);
+      }
+      if (this.#length > this.#maxBytes) return false;
+      if (to - at >= this.#length) {
+        const end = at + this.#length;
+        this.#onMessage(bytes.subarray(at, end));
+        at = end;
+      } else {
+        this.#partial = new Uint8Array(Math.min(this.#length, Math.max(2 * (to - at), 4_096)));
+        this.#filled = 0;
+      }
+    }
+    return true;
+  }
+
+  #fill(bytes: Uint8Array, at: number, to: number): number {
+    const end = Math.min(to, at + this.#length - this.#filled);
+    const needed = this.#filled + end - at;
+    let partial = this.#partial as Uint8Array;
+    if (partial.length < needed) {
+      partial = new Uint8Array(Math.min(this.#length, Math.max(needed, 2 * partial.length)));
+      partial.set((this.#partial as Uint8Array).subarray(0, this.#filled));
+      this.#partial = partial;
+    }
+    partial.set(bytes.subarray(at, end), this.#filled);
+    this.#filled = needed;
+    if (needed === this.#length) {
+      this.#partial = undefined;
+      this.#onMessage(partial);
+    }
+    return end;
+  }
+}

@@ -1,0 +1,188 @@
+/** The messages of one priority that wait to leave: a stream of bytes that can be cut anywhere. */
+import { MESSAGE_HEADER_BYTES, SECTION_HEADER_BYTES, writeSectionHeader, writeU32 } from './record.js';
+
+/** Messages up to this size are copied into a slab at once; the bytes of larger ones are sealed where they lie. */
+const COPY_BYTES = 16_384;
+const FIRST_SLAB_BYTES = 1_024;
+const SLAB_BYTES = 65_536;
+
+/** A run of stream bytes. It grows while it is the last one, lies at the end of the slab and has no deadline. */
+interface Run {
+  readonly bytes: Uint8Array;
+  start: number;
+  end: number;
+  /** Beyond it the run, which is one whole message then, is dropped unless it has begun to leave. */
+  readonly deadline: number;
+  /** There are bytes in front of `start` for a section header: the usual record is then one part. */
+  headroom: boolean;
+}
+
+/**
+ * Small messages cost a copy into the slab and nothing else: no object, no closure. Sealing copies the bytes, so the
+ * slab is used again as soon as the lane is empty.
+ */
+export class SendLane {
+  readonly #kind: number;
+  #slab: Uint8Array = new Uint8Array(0);
+  #slabEnd = 0;
+  #runs: Run[] = [];
+  #head = 0;
+  #bytes = 0;
+  #expired = 0;
+
+  constructor(kind: number) {
+    this.#kind = kind;
+  }
+
+  /** Bytes that wait, headers of messages included. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Messages that were dropped since they passed their deadline. */
+  get expired(): number {
+    return this.#expired;
+  }
+
+  /** Appends one message of `length` bytes. `deadline` is an instant, or Infinity. */
+  push(parts: readonly Uint8Array[], length: number, deadline: number): void {
+    this.#bytes += MESSAGE_HEADER_BYTES + length;
+    if (length <= COPY_BYTES || deadline !== Number.POSITIVE_INFINITY) {
+      const at = this.#reserve(MESSAGE_HEADER_BYTES + length, deadline);
+      writeU32(this.#slab, at, length);
+      let to = at + MESSAGE_HEADER_BYTES;
+      for (let i = 0; i < parts.length; i++) {
+        const part = parts[i] as Uint8Array;
+        this.#slab.set(part, to);
+        to += part.length;
+      }
+      return;
+    }
+    const at = this.#reserve(MESSAGE_HEADER_BYTES, deadline);
+    writeU32(this.#slab, at, length);
+    for (const bytes of parts) {
+      if (bytes.length > 0) this.#runs.push({ bytes, start: 0, end: bytes.length, deadline, headroom: false });
+    }
+  }
+
+  /** As `push` for a message of one part that has no deadline. */
+  pushOne(message: Uint8Array): void {
+    const length = message.length;
+    if (length > COPY_BYTES) {
+      this.push([message], length, Number.POSITIVE_INFINITY);
+      return;
+    }
+    this.#bytes += MESSAGE_HEADER_BYTES + length;
+    const at = this.#reserve(MESSAGE_HEADER_BYTES + length, Number.POSITIVE_INFINITY);
+    writeU32(this.#slab, at, length);
+    this.#slab.set(message, at + MESSAGE_HEADER_BYTES);
+  }
+
+  /**
+   * Moves at most `max` bytes of the stream into `parts`, behind a section header, and returns how many; expired
+   * messages are dropped on the way. The parts must be sealed before the next `push`.
+   */
+  take(max: number, now: number, parts: Uint8Array[]): number {
+    const first = parts.length;
+    let taken = 0;
+    let headroom = false;
+    while (this.#head < this.#runs.length && taken < max) {
+      const run = this.#runs[this.#head] as Run;
+      if (run.deadline < now) {
+        this.#drop(run);
+        continue;
+      }
+      const length = Math.min(run.end - run.start, max - taken);
+      const end = run.start + length;
+      const last = parts.length > first ? (parts[parts.length - 1] as Uint8Array) : undefined;
+      if (taken === 0) {
+        headroom = run.headroom;
+        parts.push(run.bytes.subarray(headroom ? run.start - SECTION_HEADER_BYTES : run.start, end));
+      } else if (last !== undefined && adjoins(last, run)) {
+        parts[parts.length - 1] = new Uint8Array(last.buffer, last.byteOffset, last.length + length);
+      } else parts.push(run.bytes.subarray(run.start, end));
+      taken += length;
+      this.#bytes -= length;
+      if (end === run.end) this.#shift();
+      else this.#runs[this.#head] = { ...run, start: end, deadline: Number.POSITIVE_INFINITY, headroom: false };
+    }
+    if (taken > 0) this.#writeHeader(parts, first, headroom, taken);
+    if (this.#head === this.#runs.length) this.#rewind();
+    return taken;
+  }
+
+  /** Gives memory back that an idle lane does not need. */
+  shrink(): void {
+    if (this.#bytes === 0) this.#slab = new Uint8Array(0);
+  }
+
+  clear(): void {
+    this.#runs = [];
+    this.#head = 0;
+    this.#bytes = 0;
+    this.#slab = new Uint8Array(0);
+    this.#slabEnd = 0;
+  }
+
+  #writeHeader(parts: Uint8Array[], first: number, headroom: boolean, length: number): void {
+    if (headroom) {
+      writeSectionHeader(parts[first] as Uint8Array, 0, this.#kind, length);
+      return;
+    }
+    const header = new Uint8Array(SECTION_HEADER_BYTES);
+    writeSectionHeader(header, 0, this.#kind, length);
+    parts.splice(first, 0, header);
+  }
+
+  /** Makes room for `length` stream bytes in the slab; returns where they go. */
+  #reserve(length: number, deadline: number): number {
+    const last = this.#head < this.#runs.length ? this.#runs[this.#runs.length - 1] : undefined;
+    if (this.#slabEnd + length > this.#slab.length || (last === undefined && this.#slabEnd === 0)) {
+      return this.#begin(length, deadline);
+    }
+    const at = this.#slabEnd;
+    this.#slabEnd = at + length;
+    const grows = last !== undefined && last.bytes === this.#slab && last.end === at;
+    if (grows && last.deadline === deadline && deadline === Number.POSITIVE_INFINITY) last.end = this.#slabEnd;
+    else this.#runs.push({ bytes: this.#slab, start: at, end: this.#slabEnd, deadline, headroom: false });
+    return at;
+  }
+
+  /** Begins a slab: the present one again when nothing waits in it, a larger one when it was too small. */
+  #begin(length: number, deadline: number): number {
+    const needed = SECTION_HEADER_BYTES + length;
+    if (this.#slabEnd > 0 || this.#slab.length < needed) {
+      const size = Math.min(Math.max(this.#slab.length * 2, FIRST_SLAB_BYTES), SLAB_BYTES);
+      this.#slab = new Uint8Array(Math.max(size, needed));
+    }
+    this.#slabEnd = needed;
+    const start = SECTION_HEADER_BYTES;
+    this.#runs.push({ bytes: this.#slab, start, end: needed, deadline, headroom: true });
+    return start;
+  }
+
+  #drop(run: Run): void {
+    this.#bytes -= run.end - run.start;
+    this.#expired++;
+    this.#shift();
+  }
+
+  #shift(): void {
+    this.#head++;
+    if (this.#head >= 64 && this.#head * 2 >= this.#runs.length) {
+      this.#runs.splice(0, this.#head);
+      this.#head = 0;
+    }
+  }
+
+  #rewind(): void {
+    this.#runs.length = 0;
+    this.#head = 0;
+    this.#slabEnd = 0;
+  }
+}
+
+/** Messages with deadlines are runs of their own, but they lie side by side: one part holds them all. */
+function adjoins(part: Uint8Array, run: Run): boolean {
+  return part.buffer === run.bytes.buffer && part.byteOffset + part.length === run.bytes.byteOffset + run.start;
+}
