@@ -58,14 +58,19 @@ function tryOpen(decrypt: () => Uint8Array): Uint8Array | undefined {
 
 function chaChaPolyKey(bytes: Uint8Array): AeadKey {
   const key = new SecretBytes('cipher key', bytes);
-  const sealInPlace = (nonce: Uint8Array, aad: Uint8Array, output: Uint8Array): Uint8Array =>
-    chacha20poly1305(key.bytes, nonce, aad).encrypt(output.subarray(0, -TAG_LENGTH), output);
+  const cipher = (nonce: Uint8Array, aad: Uint8Array) => {
+    requireArgument(nonce.length === 12, 'the nonce is 12 bytes');
+    return chacha20poly1305(key.bytes, nonce, aad);
+  };
   return {
-    seal: (nonce, aad, plaintext) => chacha20poly1305(key.bytes, nonce, aad).encrypt(plaintext),
-    sealParts: (nonce, aad, parts) => [sealInPlace(nonce, aad, layOut(parts, TAG_LENGTH))],
+    seal: (nonce, aad, plaintext) => cipher(nonce, aad).encrypt(plaintext),
+    sealParts(nonce, aad, parts) {
+      const output = layOut(parts, TAG_LENGTH);
+      return [cipher(nonce, aad).encrypt(output.subarray(0, -TAG_LENGTH), output)];
+    },
     open(nonce, aad, ciphertext) {
-      const cipher = chacha20poly1305(key.bytes, nonce, aad);
-      return ciphertext.length < TAG_LENGTH ? undefined : tryOpen(() => cipher.decrypt(ciphertext));
+      const opener = cipher(nonce, aad);
+      return ciphertext.length < TAG_LENGTH ? undefined : tryOpen(() => opener.decrypt(ciphertext));
     },
     destroy: () => key.destroy(),
   };
@@ -74,7 +79,7 @@ function chaChaPolyKey(bytes: Uint8Array): AeadKey {
 function aesGcmKey(bytes: Uint8Array): AeadKey {
   const key = new SecretBytes('cipher key', bytes);
   const cipher = (nonce: Uint8Array, aad: Uint8Array) => {
-    requireArgument(nonce.length === 12, 'the nonce is 12 bytes'); // this cipher would take others
+    requireArgument(nonce.length === 12, 'the nonce is 12 bytes');
     return gcm(key.bytes, nonce, aad);
   };
   return {

@@ -10,11 +10,14 @@ const CHECKSUM_LENGTH = 6;
 const VALUES: Int8Array = new Int8Array(128).fill(-1);
 for (let i = 0; i < ALPHABET.length; i++) VALUES[ALPHABET.charCodeAt(i)] = i;
 
+/** What the five bits that leave the checksum add to it: the generators of the bits that are set, for each of 32 cases. */
+const REMAINDERS: Int32Array = Int32Array.from({ length: 32 }, (_, top) =>
+  GENERATOR.reduce((sum, generator, bit) => ((top >>> bit) & 1 ? sum ^ generator : sum), 0),
+);
+
+/** Multiplies the 30-bit checksum polynomial by x and adds `value`, modulo the generator. */
 function polymodStep(checksum: number, value: number): number {
-  const top = checksum >>> 25;
-  let next = ((checksum & 0x1ffffff) << 5) ^ value;
-  for (const [bit, generator] of GENERATOR.entries()) if ((top >>> bit) & 1) next ^= generator;
-  return next >>> 0;
+  return ((checksum & 0x1ffffff) << 5) ^ value ^ (REMAINDERS[checksum >>> 25] ?? 0);
 }
 
 /** The checksum state after the human-readable part, which is known beforehand. */

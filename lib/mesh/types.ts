@@ -1,7 +1,35 @@
 /** What an application sees of a node. The classes behind these interfaces are in the other files of this folder. */
+import type { PostQuantumPolicy } from '../channel/types.js';
+import type { CryptoProvider } from '../crypto/interface.js';
+import type { Env } from '../env.js';
+import type { Identity } from '../identity/identity.js';
+import type { Membership } from '../identity/membership.js';
 import type { PeerId } from '../identity/peer-id.js';
 import type { Route, RouteEvent } from '../route/explain.js';
-import type { DeliveryClass, Messaging, SendOptions } from './messaging.js';
+import type { Transport } from '../transport.js';
+import type { Messaging, SendOptions } from './messaging.js';
+
+export interface NodeOptions {
+  readonly identity: Identity;
+  readonly networkId: string;
+  readonly transports: readonly Transport[];
+  /** Addresses to listen on, e.g. `ws://127.0.0.1:0`. Default: none. */
+  readonly listen?: readonly string[];
+  /** Neighbours to keep channels with. Default: none, and only those who dial. */
+  readonly peers?: readonly PeerAddress[];
+  /** Who may open channels and sessions, and be a relay of ours. */
+  readonly membership: Membership;
+  /** Forward for others. Default: false. */
+  readonly relay?: boolean | RelayOptions;
+  /** Default `required`: every handshake, of channels and of sessions, is hybrid with ML-KEM. */
+  readonly postQuantum?: PostQuantumPolicy;
+  /** Publications that are kept for subscribers that missed them, per topic. Default: 1,024. */
+  readonly publicationHistory?: number;
+  /** Default: the fastest backend of the platform. */
+  readonly crypto?: CryptoProvider;
+  /** Default: the surroundings of a Node process. */
+  readonly env?: Env;
+}
 
 /** A frame as the operator of a relay sees it: whence, whither, how large, when, and its lane; never what it says. */
 export interface ForwardedFrame {
@@ -118,5 +146,3 @@ export interface Node extends Messaging {
   drain(): Promise<void>;
   close(): Promise<void>;
 }
-
-export type { DeliveryClass };

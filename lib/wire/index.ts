@@ -1,0 +1,43 @@
+/**
+ * What travels inside a channel between neighbours, and inside a packet between the two ends of a session, as bytes and
+ * back. Every length, count and text is bounded before anything is allocated for it; decoders throw DECODE_FAILED and the
+ * layer above calls them in one place.
+ *
+ * It knows formats. It must never know keys, state, or what any of it is good for.
+ */
+export {
+  DATA_BACKWARD,
+  DATA_FORWARD,
+  DATA_HEADER_BYTES,
+  dataAad,
+  dataHeader,
+  dataLabel,
+  dataPacket,
+  dataPath,
+  dataTtl,
+  dataUrgent,
+  isDataFrame,
+  MAX_DATA_PAYLOAD_BYTES,
+  MAX_PACKET_NUMBER,
+  NO_TTL,
+  setDataLabel,
+  setDataTtl,
+} from './data-frame.js';
+export { decodeLinkState, type Edge, encodeLinkState, type LinkState } from './link-state.js';
+export {
+  decodeNeighbourFrame,
+  encodeNeighbourFrame,
+  type LinkStateName,
+  type NeighbourFrame,
+  PATH_CLOSE_REASONS,
+  type PathCloseReason,
+} from './neighbour-frames.js';
+export { decodePathSetup, encodePathSetup, type PathSetup } from './path-setup.js';
+export {
+  type Chunk,
+  chunkOverheadBytes,
+  decodePacket,
+  encodePacket,
+  type Packet,
+  type Receipt,
+} from './session-packet.js';

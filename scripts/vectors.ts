@@ -1,0 +1,40 @@
+/**
+ * Runs the published test vectors on every backend: `npm run vectors -- [--json] [--file PATH ...]`.
+ * Exit code 1 when a vector fails, 2 when a file cannot be read.
+ */
+import { parseArgs } from 'node:util';
+import type { CryptoProvider } from '../lib/crypto/interface.js';
+import { nobleCrypto } from '../lib/crypto/noble.js';
+import { nodeCrypto } from '../lib/crypto/node.js';
+import { loadSuite, VECTOR_FILES } from '../test/vectors/files.js';
+import { runSuite, type Suite, type SuiteResult } from '../test/vectors/suite.js';
+
+const { values } = parseArgs({
+  options: { json: { type: 'boolean', default: false }, file: { type: 'string', multiple: true } },
+});
+
+function load(paths: readonly (URL | string)[]): Suite[] {
+  try {
+    return paths.map(loadSuite);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(2);
+  }
+}
+
+function report({ failures, ...summary }: SuiteResult): void {
+  for (const failure of failures) console.error(`${summary.suite} on ${summary.backend}: ${failure}`);
+  if (values.json) console.log(JSON.stringify({ type: 'summary', ...summary, skipped: 0 }));
+  else console.log(`${summary.suite} on ${summary.backend}: ${summary.passed} passed, ${summary.failed} failed`);
+}
+
+const backends = [nodeCrypto(), nobleCrypto()].filter((crypto): crypto is CryptoProvider => crypto !== undefined);
+let failed = 0;
+for (const suite of load(values.file ?? VECTOR_FILES)) {
+  for (const crypto of backends) {
+    const result = runSuite(suite, crypto);
+    failed += result.failed;
+    report(result);
+  }
+}
+process.exitCode = failed === 0 ? 0 : 1;
