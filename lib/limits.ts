@@ -104,6 +104,8 @@ export const LIMITS = {
   /** Final heights, and bytes of opened orders, that a member keeps in memory for those who lag. */
   maxKeptHeights: 65_536,
   maxKeptBodyBytes: 268_435_456,
+  /** Effects of a member that wait for its disk; above it messages are dropped, and repeated by their senders. */
+  maxWaitingEffects: 65_536,
   /** One record of the log on disk: a snapshot or a batch with all its envelopes. */
   maxLogRecordBytes: 16_777_216,
 } as const;

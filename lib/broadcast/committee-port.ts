@@ -9,8 +9,8 @@ import { pairKeyLabel, serviceOf } from './service-name.js';
 
 export interface PortHandler {
   onReply(from: ValidatorIndex, reply: MemberReply): void;
-  /** A session with this member is up; after the first time, what was sent before may have been lost. */
-  onMemberUp(index: ValidatorIndex): void;
+  /** A session with this member is up. `again`: there was one before, and what was sent in it may have been lost. */
+  onMemberUp(index: ValidatorIndex, again: boolean): void;
 }
 
 const PAIR_KEY_BYTES = 32;
@@ -20,6 +20,7 @@ export class CommitteePort {
   readonly #messaging: Messaging;
   readonly #env: Env;
   readonly #handlers: PortHandler[] = [];
+  readonly #met = new Set<ValidatorIndex>();
   readonly #cancels: readonly Cancel[];
 
   constructor(messaging: Messaging, committee: PinnedCommittee, env: Env) {
@@ -34,7 +35,9 @@ export class CommitteePort {
       messaging.onPeer((peer, state) => {
         const index = committee.indexOf(peer);
         if (index === undefined || state === 'down') return;
-        for (const handler of this.#handlers) handler.onMemberUp(index);
+        const again = this.#met.has(index);
+        this.#met.add(index);
+        for (const handler of this.#handlers) handler.onMemberUp(index, again);
       }),
     ];
   }

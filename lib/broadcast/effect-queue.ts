@@ -61,17 +61,16 @@ export class EffectQueue {
     if (this.#flushing) return;
     this.#flushing = true;
     let done = 0;
-    for (let next = this.#queue[0]; next !== undefined; next = this.#queue[done]) {
-      if (next.kind === 'barrier') {
-        if (!next.durable) break;
+    try {
+      for (let next = this.#queue[0]; next !== undefined; next = this.#queue[done]) {
+        if (next.kind === 'barrier' && !next.durable) break;
         done += 1;
-      } else {
-        done += 1;
-        this.#carryOut(next);
+        if (next.kind !== 'barrier') this.#carryOut(next);
       }
+    } finally {
+      this.#queue = this.#queue.slice(done);
+      this.#flushing = false;
     }
-    this.#queue = this.#queue.slice(done);
-    this.#flushing = false;
   }
 
   /** Forgets what waits. What was given to the log is still written. */

@@ -2,32 +2,54 @@
  * The orders of one stream that are on their way, oldest first. Each is sealed on the id of the one before it; when one
  * is gone, those behind it can never be emitted and are sealed again on the last order that still counts.
  */
-import type { UnixMs } from '../env.js';
+import type { Instant, UnixMs } from '../env.js';
+import { invariant } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
 import type { Envelope } from '../order/envelope.js';
 import type { OrderDraft } from '../order/sealing.js';
-import type { OrderId } from '../order/types.js';
-import type { ReceiptState } from './receipt.js';
+import type { SignedIds } from '../order/submission.js';
+import type { OrderFacts, OrderId } from '../order/types.js';
+import { ReceiptState } from './receipt.js';
 import type { OrderTally } from './tally.js';
 
 /** An order as it is sealed at present: what is sent, and sent again unchanged. */
 export interface SealedOrder {
   readonly envelope: Envelope;
   readonly tally: OrderTally;
+  /** The batch in which it left: its signature covers the id. Undefined until it has left. */
+  signed: SignedIds | undefined;
+  retryAt: Instant;
+  retryMs: number;
 }
 
 export class OutgoingOrder {
   readonly stream: OutgoingStream;
   readonly payload: Uint8Array;
   readonly expiry: UnixMs;
-  readonly receipt: ReceiptState;
-  sealed: SealedOrder | undefined;
+  readonly state: ReceiptState = new ReceiptState();
+  #sealed: SealedOrder | undefined;
+  #facts: OrderFacts | undefined;
 
-  constructor(stream: OutgoingStream, payload: Uint8Array, expiry: UnixMs, receipt: ReceiptState) {
+  constructor(stream: OutgoingStream, payload: Uint8Array, expiry: UnixMs) {
     this.stream = stream;
     this.payload = payload;
     this.expiry = expiry;
-    this.receipt = receipt;
+  }
+
+  /** Undefined while it waits to be sealed, or sealed again. */
+  get sealed(): SealedOrder | undefined {
+    return this.#sealed;
+  }
+
+  set sealed(sealed: SealedOrder | undefined) {
+    this.#sealed = sealed;
+    if (sealed !== undefined) this.#facts = sealed.envelope;
+  }
+
+  /** As it was sealed last. */
+  get facts(): OrderFacts {
+    invariant(this.#facts !== undefined, 'an order is sealed before its receipt is handed out');
+    return this.#facts;
   }
 }
 
@@ -50,20 +72,11 @@ export class OutgoingStream {
     this.#last = last;
   }
 
-  get orders(): readonly OutgoingOrder[] {
-    return this.#orders;
-  }
-
   add(order: OutgoingOrder): void {
     this.#orders.push(order);
   }
 
-  /** The first order that is not sealed: everything before it is. */
-  nextUnsealed(): OutgoingOrder | undefined {
-    return this.#orders.find(order => order.sealed === undefined);
-  }
-
-  /** What to seal for the order that `nextUnsealed` returned. */
+  /** What to seal for an order; those before it are sealed. */
   draft(order: OutgoingOrder): OrderDraft {
     const before = this.#orders[this.#orders.indexOf(order) - 1]?.sealed?.envelope ?? this.#last;
     return {
@@ -81,18 +94,21 @@ export class OutgoingStream {
     const { sequence, id } = order.sealed?.envelope ?? {};
     if (id !== undefined && sequence !== undefined && sequence > (this.#last?.sequence ?? 0))
       this.#last = { sequence, id };
-    this.#orders = this.#orders.filter(other => other !== order);
+    this.remove(order);
   }
 
-  /** The order can never be emitted. Returns the sealed orders behind it, which cannot either, now to be sealed again. */
-  gone(order: OutgoingOrder): readonly SealedOrder[] {
-    const at = this.#orders.indexOf(order);
+  /** Takes the order and all behind it back to be sealed again; returns what they were sealed as. */
+  unsealFrom(order: OutgoingOrder): readonly SealedOrder[] {
     const dead: SealedOrder[] = [];
-    for (const follower of this.#orders.slice(at + 1)) {
+    for (const follower of this.#orders.slice(this.#orders.indexOf(order))) {
       if (follower.sealed !== undefined) dead.push(follower.sealed);
       follower.sealed = undefined;
     }
-    this.#orders = this.#orders.filter(other => other !== order);
     return dead;
+  }
+
+  /** The order will never be emitted. */
+  remove(order: OutgoingOrder): void {
+    this.#orders = this.#orders.filter(other => other !== order);
   }
 }

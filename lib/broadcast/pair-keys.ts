@@ -1,6 +1,6 @@
 /** The keys under which this client seals shares: one for each validator, exported from the newest session with it. */
 import type { CryptoProvider } from '../crypto/interface.js';
-import type { Instant } from '../env.js';
+import type { Instant, Rng } from '../env.js';
 import { type PairKey, pairKeyFrom } from '../order/sealing.js';
 import type { Tolerance, ValidatorIndex } from '../order/types.js';
 
@@ -34,9 +34,9 @@ export class PairKeys {
    * One key by validator. A validator that was never met gets a key that nobody has: it cannot open its share, and
    * does not list the order, which the n-f others can do without it.
    */
-  forSealing(randomBytes: (length: number) => Uint8Array): readonly PairKey[] {
+  forSealing(rng: Rng): readonly PairKey[] {
     return Array.from({ length: this.#tolerance.n }, (_, validator) => {
-      return this.#keys.get(validator) ?? pairKeyFrom(this.#crypto, randomBytes(32));
+      return this.#keys.get(validator) ?? pairKeyFrom(this.#crypto, rng.bytes(32));
     });
   }
 

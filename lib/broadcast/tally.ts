@@ -28,9 +28,9 @@ export class OrderTally {
     return this.#promises.size;
   }
 
-  /** Members that have not taken the order: those to which it is sent again. */
-  isMissingAt(member: ValidatorIndex): boolean {
-    return !this.#promises.has(member) && !this.#ordered.has(member) && !this.#opened.has(member);
+  /** True when this member has told how the order came out: it has nothing more to say. */
+  hasOpened(member: ValidatorIndex): boolean {
+    return this.#opened.has(member);
   }
 
   /** True when f+1 members have promised. */
@@ -62,10 +62,5 @@ export class OrderTally {
     if (final.length < 2 * this.#tolerance.f + 1) return undefined;
     const votes = (candidate: RejectReason): number => final.filter(refusal => refusal === candidate).length;
     return final.reduce((most, candidate) => (votes(candidate) > votes(most) ? candidate : most));
-  }
-
-  /** True when more than f members once refused for this reason and have not taken the order since. */
-  refusedFor(reason: RejectReason): boolean {
-    return [...this.#refusals.values()].filter(refusal => refusal === reason).length > this.#tolerance.f;
   }
 }

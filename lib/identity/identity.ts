@@ -70,6 +70,11 @@ export class Identity {
     return this.#signer.publicKey;
   }
 
+  /** For what composes the bytes that it signs by itself; destroyed with this identity. */
+  get signer(): Signer {
+    return this.#signer;
+  }
+
   /** A 64-byte signature over kind, network, epoch and body, as `verifySignature` takes it. */
   sign(kind: SignatureKind, epoch: number, body: Uint8Array): Uint8Array {
     return this.#signer.sign(signingBytes(kind, this.networkId, epoch, body));

@@ -1,0 +1,92 @@
+/** The commands and their options; each is carried out by a file of its own. */
+import { Command, CommanderError } from 'commander';
+import type { CryptoProvider } from '../crypto/interface.js';
+import { HopfairError } from '../errors.js';
+import { showCommittee } from './committee.js';
+import { EXIT, type ExitCode } from './exit-code.js';
+import { createIdentity, showIdentity } from './identity.js';
+import type { Output } from './output.js';
+import { verifyFiles } from './verify.js';
+
+interface JsonOption {
+  readonly json?: true;
+}
+
+/** Runs one command line, without the name of the program. Never throws: what goes wrong is explained on `output.err`. */
+export async function run(args: readonly string[], crypto: CryptoProvider, output: Output): Promise<ExitCode> {
+  let code: ExitCode = EXIT.ok;
+  const program = new Command('hopfair')
+    .description('A self-healing mesh transport with a fair-ordering broadcast')
+    .exitOverride()
+    .configureOutput({ writeOut: text => output.out(text.trimEnd()), writeErr: text => output.err(text.trimEnd()) });
+
+  program
+    .command('verify')
+    .description('check fairness receipts, inclusion promises and evidence, offline')
+    .argument('<file...>', 'proofs, as members and clients write them')
+    .requiredOption('--committee <file>', 'the descriptor of the committee that the proofs are about')
+    .option('--json', 'one JSON object per file')
+    .addHelpText('after', '\nExit code: 0 every file is valid, 1 at least one is not, 2 the command could not run.')
+    .action((files: string[], options: { readonly committee: string } & JsonOption) => {
+      code = verifyFiles(crypto, files, { committee: options.committee, json: options.json === true }, output);
+    });
+
+  const identity = program.command('identity').description('the file that holds the secrets of a peer');
+  identity
+    .command('create')
+    .description('make a new identity; an existing file is never overwritten')
+    .argument('<file>')
+    .option('--json', 'as one JSON object')
+    .action(async (file: string, options: JsonOption) => {
+      code = await createIdentity(crypto, file, options.json === true, output);
+    });
+  identity
+    .command('show')
+    .description('print the peer id and the public static key of an identity file')
+    .argument('<file>')
+    .option('--json', 'as one JSON object')
+    .action(async (file: string, options: JsonOption) => {
+      code = await showIdentity(crypto, file, options.json === true, output);
+    });
+
+  program
+    .command('committee')
+    .description('committee descriptors')
+    .command('show')
+    .description('print what a committee is made of and what it tolerates; an unsound one is refused')
+    .argument('<file>')
+    .option('--json', 'as one JSON object')
+    .action((file: string, options: JsonOption) => {
+      code = showCommittee(crypto, file, options.json === true, output);
+    });
+
+  try {
+    await program.parseAsync(args, { from: 'user' });
+    return code;
+  } catch (error) {
+    return explain(error, output);
+  }
+}
+
+/** What to do next, by the code of the error. */
+const ADVICE: Partial<Record<string, string>> = {
+  ENOENT: 'Check the path.',
+  EACCES: 'Check who may read the file.',
+  COMMITTEE_UNSOUND: 'Change the descriptor; nobody will run with this one.',
+  CONFIG_INVALID: 'Mend the file and try again.',
+  DECODE_FAILED: 'The file is damaged, or is something else. Get it again from where it came from.',
+  IDENTITY_FILE_UNSAFE: 'Mend what is said above before the identity is used.',
+  INVALID_STATE: 'Choose another name.',
+};
+
+function explain(error: unknown, output: Output): ExitCode {
+  // Commander has printed its message, or the help that was asked for, already.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.unusable;
+  const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;
+  if (!(error instanceof Error) || code === undefined) throw error; // a defect: with its stack, for a report
+  const name = error instanceof HopfairError ? code : code.toLowerCase();
+  output.err(`hopfair: ${error.message} (${name})`);
+  const advice = ADVICE[code];
+  if (advice !== undefined) output.err(advice);
+  return EXIT.unusable;
+}
