@@ -3,7 +3,6 @@ import type { CryptoProvider } from '../crypto/interface.js';
 import type { Env } from '../env.js';
 import type { HopfairError } from '../errors.js';
 import type { Identity } from '../identity/identity.js';
-import type { Messaging } from '../mesh/messaging.js';
 import type { MemberNotice } from '../order/member-io.js';
 import type { Committee, Entry } from '../order/types.js';
 import type { OpenedLog } from '../storage/interface.js';
@@ -61,12 +60,6 @@ export interface EntriesOptions {
   readonly signal?: AbortSignal;
 }
 
-/** Entries that were asked for and that no f+1 members can supply any more. */
-export interface LogGap {
-  readonly from: LogPosition;
-  readonly to: LogPosition;
-}
-
 /** Notices: nothing depends on them. Data comes from `entries`. */
 export type OrdersEvents = {
   /** What the member's machine tells people who watch. Members only. */
@@ -83,7 +76,11 @@ export interface Orders {
    * for room below `maxInFlight`. Throws INVALID_ARGUMENT, or rejects with ABORTED or INVALID_STATE (closed, observer).
    */
   submit(order: Uint8Array, options: SubmitOptions): Promise<OrderReceipt>;
-  /** The log in order, each entry exactly once. Throws LIMIT_EXCEEDED with the gap as cause where entries are lost. */
+  /**
+   * The log in order, each entry exactly once, from `from` on and then as it grows. Throws LIMIT_EXCEEDED, and tells
+   * where the log goes on, when too few members hold what was asked for; ABORTED by the signal; INVALID_STATE when the
+   * broadcast was left. What was asked for once is kept in memory until then.
+   */
   entries(options?: EntriesOptions): AsyncIterable<Entry>;
   on<E extends keyof OrdersEvents>(event: E, listener: OrdersEvents[E]): this;
   off<E extends keyof OrdersEvents>(event: E, listener: OrdersEvents[E]): this;
@@ -92,5 +89,3 @@ export interface Orders {
   /** Ends everything that waits with INVALID_STATE; a member's log is closed last. */
   close(): Promise<void>;
 }
-
-export type JoinBroadcast = (messaging: Messaging, options: JoinOptions) => Orders;
