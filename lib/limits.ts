@@ -79,7 +79,7 @@ export const LIMITS = {
   /** Bytes of what a member serves in one answer. */
   maxAnswerBytes: 524_288,
   maxSharesPerMessage: 4_096,
-  maxEvidenceBytes: 131_072,
+  maxEvidenceBytes: 393_216,
   maxReceiptBytes: 16_384,
   /** Entries of a batch in one message to an observer or client. */
   maxPageEntries: 1_024,
@@ -103,6 +103,10 @@ export const LIMITS = {
   maxPairKeysPerSender: 8,
   /** Final heights, and bytes of opened orders, that a member keeps in memory for those who lag. */
   maxKeptHeights: 65_536,
+  /** Chunks of one lane that one request may walk over. */
+  maxChunksWalked: 65_536,
+  /** Orders of its own lane that a member remembers, to promise them again and to know predecessors. */
+  maxKeptListings: 262_144,
   maxKeptBodyBytes: 268_435_456,
   /** Effects of a member that wait for its disk; above it messages are dropped, and repeated by their senders. */
   maxWaitingEffects: 65_536,

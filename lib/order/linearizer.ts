@@ -17,7 +17,7 @@ import { appendLeaves, logLeaf, logPath, logRoot } from './log-root.js';
 import type { Verdict } from './opening.js';
 import { factsOf as knownFacts, medianTime, PendingOrder } from './pending-order.js';
 import { chooseBatch, splitDoubles } from './selection.js';
-import type { Batch, Entry, HashHex, OrderFacts, OrderId } from './types.js';
+import type { Batch, Entry, HashHex, OrderFacts, OrderId, StreamPosition } from './types.js';
 
 /**
  * Selecting runs ahead of opening: `apply` takes later cuts while earlier batches wait for their verdicts.
@@ -76,6 +76,13 @@ export class Linearizer {
   get next(): { readonly height: number; readonly cutHash: HashHex; readonly open: readonly OrderId[] } | undefined {
     const [batch] = this.#state.waiting;
     return batch && { height: batch.height, cutHash: batch.cutHash, open: batch.orders.map(({ id }) => id) };
+  }
+
+  /** The last order selected of this stream, which a further one must follow. */
+  lastOf(
+    position: Pick<StreamPosition, 'sender' | 'stream'>,
+  ): { readonly sequence: number; readonly id: OrderId } | undefined {
+    return this.#state.watermarks.get(streamName(position));
   }
 
   /** Orders that this cut brings to more than f lanes and `factsOf` does not know: an honest lister has each of them. */

@@ -69,6 +69,8 @@ export type MemberNotice =
   | { readonly kind: 'recovered' }
   /** The log lost something that others have seen: no votes and no chunks until the next epoch (order.md section 6). */
   | { readonly kind: 'abstaining'; readonly reason: 'truncated log' | 'newer chunk' | 'newer vote' }
+  /** Two final cuts exclude one another: more than f members are Byzantine. This member signs nothing any more. */
+  | { readonly kind: 'unsafe'; readonly view: number }
   | { readonly kind: 'misbehaviour'; readonly peer: PeerId; readonly what: string };
 
 /** Why a member does not take an order; the wire carries the position in this list. */

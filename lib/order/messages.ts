@@ -55,7 +55,6 @@ export type MemberMessage =
       readonly view: number;
       readonly finalView: number;
       readonly finalHeight: number;
-      readonly openedHeight: number;
       readonly held: readonly number[];
     }
   /** After a restart: "what is the latest that you have of me?" */
@@ -67,9 +66,7 @@ export type MemberMessage =
       readonly chunkHash: HashHex;
       readonly view: number;
       readonly cast: number;
-    }
-  /** A proof of misbehaviour; whoever gets a new one keeps it. */
-  | { readonly kind: 'evidence'; readonly bytes: Uint8Array };
+    };
 
 export type MemberMessageKind = MemberMessage['kind'];
 
@@ -90,7 +87,6 @@ const KINDS: readonly MemberMessageKind[] = [
   'status',
   'ask-state',
   'state',
-  'evidence',
 ];
 
 export function encodeMemberMessage(m: MemberMessage): Uint8Array {
@@ -126,13 +122,11 @@ export function encodeMemberMessage(m: MemberMessage): Uint8Array {
     case 'root':
       return writeRoot(w, m).finish();
     case 'status':
-      return writeHeld(w.u64(m.view).u64(m.finalView).u64(m.finalHeight).u64(m.openedHeight), m.held).finish();
+      return writeHeld(w.u64(m.view).u64(m.finalView).u64(m.finalHeight), m.held).finish();
     case 'ask-state':
       return w.finish();
     case 'state':
       return w.u32(m.chunkSequence).raw(fromHex(m.chunkHash)).u64(m.view).u8(m.cast).finish();
-    case 'evidence':
-      return w.bytes32(m.bytes).finish();
   }
 }
 
@@ -171,15 +165,12 @@ function readBody(voters: Voters, r: Reader, kind: MemberMessageKind | undefined
     case 'root':
       return readRoot(r);
     case 'status': {
-      const [view, finalView, finalHeight, openedHeight] = [r.u64(), r.u64(), r.u64(), r.u64()];
-      return { kind, view, finalView, finalHeight, openedHeight, held: readHeld(voters, r) };
+      return { kind, view: r.u64(), finalView: r.u64(), finalHeight: r.u64(), held: readHeld(voters, r) };
     }
     case 'ask-state':
       return { kind };
     case 'state':
       return { kind, chunkSequence: r.u32(), chunkHash: readHash(r), view: r.u64(), cast: r.u8() };
-    case 'evidence':
-      return { kind, bytes: r.bytes32(LIMITS.maxEvidenceBytes) };
     case undefined:
       throw new HopfairError('DECODE_FAILED', 'unknown kind of message');
   }

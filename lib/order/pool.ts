@@ -109,6 +109,22 @@ export class OrderPool {
     this.#usage.set(envelope.sender, usage);
   }
 
+  /** Orders that are neither emitted nor gone, oldest first. */
+  *live(): Generator<Body> {
+    for (const id of this.#live) {
+      const body = this.#bodies.get(id);
+      if (body !== undefined) yield body;
+    }
+  }
+
+  /** Settles what can no longer be selected: an order is solid by its expiry or never, and then held for H at most. */
+  expire(cutTime: UnixMs): void {
+    const { maxOrderTtlMs, holdMs } = this.#voters.committee.parameters;
+    for (const { envelope } of this.live()) {
+      if (envelope.expiry + maxOrderTtlMs + holdMs < cutTime) this.settle(envelope.id);
+    }
+  }
+
   /** The order is emitted, gone or expired: it no longer counts against its sender, and is forgotten in time. */
   settle(id: OrderId): void {
     const body = this.#bodies.get(id);

@@ -25,9 +25,10 @@ export interface CutRules {
 }
 
 export type SimplexInput =
-  | { readonly kind: 'block'; readonly block: Block }
+  /** `trusted`: it comes from this member's own log, its signatures were checked before it went there. */
+  | { readonly kind: 'block'; readonly block: Block; readonly trusted?: true }
   | { readonly kind: 'vote'; readonly vote: Vote }
-  | { readonly kind: 'certificate'; readonly certificate: Certificate }
+  | { readonly kind: 'certificate'; readonly certificate: Certificate; readonly trusted?: true }
   /** Whether there is an uncut entry, an unemitted solid order or an unopened batch: only then do view timers run. */
   | { readonly kind: 'work'; readonly work: boolean }
   /** Whether this member may propose and vote: not before it has recovered, never while it abstains. */
@@ -163,13 +164,13 @@ export class Simplex implements Machine<SimplexInput, SimplexEffect> {
   handle(input: SimplexInput, now: Instant): readonly SimplexEffect[] {
     switch (input.kind) {
       case 'block':
-        this.#onBlock(input.block, now);
+        this.#onBlock(input.block, input.trusted === true, now);
         break;
       case 'vote':
         this.#onVote(input.vote);
         break;
       case 'certificate':
-        this.#onCertificate(input.certificate);
+        this.#onCertificate(input.certificate, input.trusted === true);
         break;
       case 'work':
         this.#setWork(input.work, now);
@@ -205,11 +206,11 @@ export class Simplex implements Machine<SimplexInput, SimplexEffect> {
 
   // ---- inputs
 
-  #onBlock(block: Block, now: Instant): void {
+  #onBlock(block: Block, trusted: boolean, now: Instant): void {
     const wanted = this.#wanted.has(block.hash);
-    if (this.#blocks.has(block.hash) || (!wanted && !this.#inWindow(block.view))) return;
+    if (this.#blocks.has(block.hash) || (!wanted && !trusted && !this.#inWindow(block.view))) return;
     // The hash of a wanted block is certified; the signature of its leader adds nothing.
-    if (!wanted && !blockSigned(this.#voters, block)) return;
+    if (!wanted && !trusted && !blockSigned(this.#voters, block)) return;
     this.#wanted.delete(block.hash);
     if (!wanted) this.#see(this.#voters.leaderOf(block.view), block.view, 'proposal');
     if (block.view <= this.#final.view) {
@@ -247,11 +248,11 @@ export class Simplex implements Machine<SimplexInput, SimplexEffect> {
     this.#certified(round, { kind: vote.kind, view: vote.view, block: vote.block, signatures });
   }
 
-  #onCertificate(certificate: Certificate): void {
+  #onCertificate(certificate: Certificate, trusted: boolean): void {
     if (certificate.view <= this.#final.view) return;
     const known = this.#rounds.get(certificate.view);
     if (known?.certificates[certificate.kind] !== undefined) return;
-    if (!certificateSigned(this.#voters, certificate, vote => known?.knows(vote) === true)) return;
+    if (!trusted && !certificateSigned(this.#voters, certificate, vote => known?.knows(vote) === true)) return;
     const round = this.#round(certificate.view);
     this.#certified(round, certificate);
     for (const signature of certificate.signatures) this.#addVote(round, { ...certificate, ...signature });
