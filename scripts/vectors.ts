@@ -1,6 +1,6 @@
 /**
- * Runs the published test vectors on every backend: `npm run vectors -- [--json] [--file PATH ...]`.
- * Exit code 1 when a vector fails, 2 when a file cannot be read.
+ * Runs the published test vectors on every backend: `npm run vectors -- [--json] [--file PATH] [--file PATH]`.
+ * Exit code 1 when a vector fails, 2 when a file or an option cannot be understood.
  */
 import { parseArgs } from 'node:util';
 import type { CryptoProvider } from '../lib/crypto/interface.js';
@@ -9,28 +9,39 @@ import { nodeCrypto } from '../lib/crypto/node.js';
 import { loadSuite, VECTOR_FILES } from '../test/vectors/files.js';
 import { runSuite, type Suite, type SuiteResult } from '../test/vectors/suite.js';
 
-const { values } = parseArgs({
-  options: { json: { type: 'boolean', default: false }, file: { type: 'string', multiple: true } },
-});
+function refuse(error: unknown): never {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(2);
+}
+
+function readArguments(): { json: boolean; file?: string[] } {
+  try {
+    const options = { json: { type: 'boolean', default: false }, file: { type: 'string', multiple: true } } as const;
+    return parseArgs({ options }).values;
+  } catch (error) {
+    refuse(error);
+  }
+}
 
 function load(paths: readonly (URL | string)[]): Suite[] {
   try {
     return paths.map(loadSuite);
   } catch (error) {
-    console.error(error instanceof Error ? error.message : error);
-    process.exit(2);
+    refuse(error);
   }
 }
 
+const { json, file = VECTOR_FILES } = readArguments();
+
 function report({ failures, ...summary }: SuiteResult): void {
   for (const failure of failures) console.error(`${summary.suite} on ${summary.backend}: ${failure}`);
-  if (values.json) console.log(JSON.stringify({ type: 'summary', ...summary, skipped: 0 }));
+  if (json) console.log(JSON.stringify({ type: 'summary', ...summary, skipped: 0 }));
   else console.log(`${summary.suite} on ${summary.backend}: ${summary.passed} passed, ${summary.failed} failed`);
 }
 
 const backends = [nodeCrypto(), nobleCrypto()].filter((crypto): crypto is CryptoProvider => crypto !== undefined);
 let failed = 0;
-for (const suite of load(values.file ?? VECTOR_FILES)) {
+for (const suite of load(file)) {
   for (const crypto of backends) {
     const result = runSuite(suite, crypto);
     failed += result.failed;

@@ -304,7 +304,7 @@ t.test('a message of more than 65,535 bytes is neither written nor read', async 
 t.test(
   'a handshake keeps nothing of the Buffer that it read a message from, which is overwritten afterwards',
   async t => {
-    for (const protocolName of TAMPERED) {
+    for (const protocolName of [...TAMPERED, 'Noise_IX_25519_ChaChaPoly_SHA256']) {
       const [ofInitiator, ofResponder] = run(pair(protocolName), message => Buffer.from(message));
       t.strictSame(ofInitiator.handshakeHash, ofResponder.handshakeHash);
     }

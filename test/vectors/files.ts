@@ -1,5 +1,6 @@
 /** The files of vectors, and how the schema of any such file is recognised. */
 import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import {
   type CacophonyVector,
   cacophonySuite,
@@ -55,8 +56,13 @@ function noiseSuite({ protocol, vectors }: VectorFile): Suite | undefined {
 
 /** Reads a file of any schema that is known here; throws an Error that says what is wrong with any other. */
 export function loadSuite(path: URL | string): Suite {
-  const file: VectorFile = JSON.parse(readFileSync(path, 'utf8'));
-  const suite = wycheproofSuite(file) ?? noiseSuite(file);
-  if (suite === undefined) throw new Error(`${path}: not a file of vectors of a known schema`);
-  return suite;
+  const place = path instanceof URL ? fileURLToPath(path) : path;
+  try {
+    const file: VectorFile = JSON.parse(readFileSync(place, 'utf8'));
+    const suite = wycheproofSuite(file) ?? noiseSuite(file);
+    if (suite !== undefined) return suite;
+  } catch (cause) {
+    throw new Error(`${place} cannot be read: ${cause instanceof Error ? cause.message : cause}`, { cause });
+  }
+  throw new Error(`${place} is no file of vectors of a known schema`);
 }

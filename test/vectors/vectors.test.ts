@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t from 'tap';
 import { type CryptoProvider, nobleCrypto, nodeCrypto } from '../../lib/crypto/index.js';
 import { loadSuite, VECTOR_FILES, vectorsArePresent } from './files.js';
@@ -38,8 +41,46 @@ t.test('a vector that asks for a pattern or a cipher that is not known is a fail
   const suite = cacophonySuite([
     { protocol_name: 'Noise_ZZ_25519_ChaChaPoly_SHA256', messages: [] },
     { protocol_name: 'Noise_NN_25519_DES_SHA256', messages: [] },
+    { messages: [] },
     { protocol_name: 'Noise_NN_448_ChaChaPoly_SHA256', messages: [] },
   ]);
   const { passed, failed, excluded } = runSuite(suite, nobleCrypto());
-  t.strictSame({ passed, failed, excluded }, { passed: 0, failed: 2, excluded: 1 });
+  t.strictSame({ passed, failed, excluded }, { passed: 0, failed: 3, excluded: 1 });
+});
+
+/** A member of the first vector of each file, which is one that must pass: its change must not go unnoticed. */
+const CHANGED: readonly [file: RegExp, member: string][] = [
+  [/cacophony/, 'handshake_hash'],
+  [/cacophony/, 'ciphertext'],
+  [/fallback/, 'handshake_hash'],
+  [/xxhfs/, 'cs2_k'],
+  [/xxhfs/, 'msg_c'],
+  [/x25519/, 'shared'],
+  [/chacha20/, 'tag'],
+  [/ed25519/, 'sig'],
+];
+
+t.test('one changed digit in a file is one failed vector, on both backends', { skip }, async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'hopfair-vectors-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  for (const [pattern, member] of CHANGED) {
+    const file = VECTOR_FILES.find(({ pathname }) => pattern.test(pathname)) ?? assert.fail('no such file');
+    const text = readFileSync(file, 'utf8');
+    const digit = text.indexOf('"', text.indexOf(':', text.indexOf(`"${member}"`))) + 1;
+    const changed = text.slice(0, digit) + (text[digit] === '0' ? '1' : '0') + text.slice(digit + 1);
+    writeFileSync(join(folder, 'changed.json'), changed);
+    for (const crypto of backends) {
+      t.equal(runSuite(loadSuite(join(folder, 'changed.json')), crypto).failed, 1, `${member} on ${crypto.name}`);
+    }
+  }
+});
+
+t.test('a file of another schema, or that is no JSON, is refused by name', async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'hopfair-vectors-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'other.json');
+  for (const content of ['', '[]', '{"vectors":[{}]}', '{"schema":"aead_test_schema_v1.json","algorithm":"AES-CCM"}']) {
+    writeFileSync(path, content);
+    t.throws(() => loadSuite(path), { message: /other\.json/ });
+  }
 });
