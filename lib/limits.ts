@@ -54,11 +54,15 @@ export const LIMITS = {
   maxLabelsPerIngress: 1_024,
   maxLabelsPerSource: 64,
   labelIdleMs: 120_000,
+  /** Per ingress, and the burst: a peer that restarts sets up all its paths at once. */
   pathSetupsPerSecond: 20,
+  pathSetupBurst: 60,
   /** A message of the application, reassembled from frames. */
   maxApplicationMessageBytes: 1_048_576,
   maxSessionQueueBytes: 4_194_304,
   replayWindow: 16_384,
+  /** Bytes that wait at a relay for one neighbour. */
+  maxEgressQueueBytes: 4_194_304,
 
   // broadcast (order.md)
   maxMembers: 64,

@@ -1,4 +1,5 @@
 /** What an application sees of a node. The classes behind these interfaces are in the other files of this folder. */
+import type { EventEmitter } from 'eventemitter3';
 import type { PostQuantumPolicy } from '../channel/types.js';
 import type { CryptoProvider } from '../crypto/interface.js';
 import type { Env } from '../env.js';
@@ -88,11 +89,12 @@ export interface PeerEvent {
 export type Publication =
   | { readonly kind: 'message'; readonly epoch: number; readonly sequence: number; readonly bytes: Uint8Array }
   | {
-      /** Messages `from` .. `to` did not arrive in time. With `recovered: false` nobody holds them any more. */
+      /** Messages `from` .. `to` did not come in turn: they follow late, or, `recovered: false`, never. */
       readonly kind: 'gap';
       readonly epoch: number;
       readonly from: number;
-      readonly to: number;
+      /** Undefined when the publisher restarted: nobody knows how many there were. */
+      readonly to: number | undefined;
       readonly recovered: boolean;
     };
 
@@ -126,12 +128,10 @@ export type NodeEvents = {
   peer: (event: PeerEvent) => void;
 };
 
-export interface Node extends Messaging {
+export interface Node extends Messaging, Pick<EventEmitter<NodeEvents>, 'on' | 'once' | 'off'> {
   readonly peerId: PeerId;
   /** The addresses that were bound, with their real ports. */
   readonly addresses: readonly string[];
-  on<E extends keyof NodeEvents>(event: E, listener: NodeEvents[E]): this;
-  off<E extends keyof NodeEvents>(event: E, listener: NodeEvents[E]): this;
   /** Resolves when an end-to-end session with the peer is up. Rejects with NO_ROUTE after `timeoutMs` (10 s). */
   session(peer: PeerId, options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<Session>;
   /** Publishes on `${peerId}/${name}`; returns its place in the topic. One signature per turn of the event loop. */

@@ -35,6 +35,8 @@ export type FlowInput<T> =
       readonly ranges: readonly PacketRange[];
       readonly delayMs: number;
     }
+  /** Sends the payload once over this path, to learn whether it still works. */
+  | { readonly kind: 'probe'; readonly path: number; readonly payload: T; readonly bytes: number }
   | { readonly kind: 'tick' };
 
 export type FlowEffect<T> =

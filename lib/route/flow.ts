@@ -126,6 +126,9 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
       case 'receipt':
         this.#receipt(input.path, input.ranges, input.delayMs, effects, now);
         break;
+      case 'probe':
+        this.#probe(input.path, input.payload, input.bytes, effects, now);
+        break;
       case 'tick':
         this.#tick(effects, now);
         break;
@@ -258,6 +261,15 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     const duplicate = standby !== undefined && this.#wantsDuplicate(item, standby, now);
     this.#transmit(item, active, 'first', effects, now, duplicate);
     if (duplicate) this.#transmit(item, standby, 'duplicate', effects, now, true);
+  }
+
+  /** A payload that is past its time from the start: a miss settles it, and nothing is sent again. */
+  #probe(id: number, payload: T, bytes: number, effects: Effects<T>, now: Instant): void {
+    const path = this.#paths.get(id);
+    if (path === undefined) return;
+    const item: Item<T> = { payload, bytes, class: 'bulk', expiresAt: now, settled: false, attempts: 0, copies: [] };
+    this.#unsettled.add(item);
+    this.#transmit(item, path, 'first', effects, now, true);
   }
 
   #wantsDuplicate(item: Item<T>, standby: FlowPath<T>, now: Instant): boolean {

@@ -5,9 +5,18 @@
  * It knows peers by name, packet numbers and instants. It must never know keys, sockets, timers or what a payload says;
  * time and randomness are handed to it.
  */
+
+export { type Candidate, type CandidateOptions, candidatePaths } from './candidates.js';
 export { type Alternative, describeRoute, explain, type Route, type RouteEvent, type RouteTrigger } from './explain.js';
 export { Flow, type FlowOptions } from './flow.js';
 export { type FlowEffect, type FlowInput, type FlowPathInfo, MAX_PATHS, type TrafficClass } from './flow-types.js';
+export {
+  LinkStateDatabase,
+  type LinkStateDatabaseOptions,
+  type Neighbour,
+  type VerifiedLinkState,
+  verifiedLinkState,
+} from './link-state.js';
 export { Quarantine } from './quarantine.js';
 export { MAX_RECEIPT_RANGES, type PacketRange, ReceiptRanges, ReplayWindow } from './ranges.js';
 export { MAX_RECEIPT_DELAY_MS } from './rtt.js';

@@ -34,6 +34,15 @@ export {
 } from './neighbour-frames.js';
 export { decodePathSetup, encodePathSetup, type PathSetup } from './path-setup.js';
 export {
+  decodePubSub,
+  encodePubSub,
+  type Flush,
+  flushSigningBody,
+  MAX_FLUSH_MESSAGES,
+  MAX_TOPIC_NAME_BYTES,
+  type PubSubMessage,
+} from './publication.js';
+export {
   type Chunk,
   chunkOverheadBytes,
   decodePacket,

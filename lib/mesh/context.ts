@@ -1,0 +1,21 @@
+/** What the parts of one node share. */
+import type { HandshakePolicy } from '../channel/types.js';
+import type { CryptoProvider } from '../crypto/interface.js';
+import type { Env } from '../env.js';
+import type { Identity } from '../identity/identity.js';
+import type { Membership } from '../identity/membership.js';
+import type { PeerId } from '../identity/peer-id.js';
+import type { RelayOptions } from './types.js';
+
+export interface MeshContext {
+  readonly self: PeerId;
+  readonly env: Env;
+  readonly crypto: CryptoProvider;
+  readonly identity: Identity;
+  readonly networkId: string;
+  readonly membership: Membership;
+  /** Undefined when this node does not forward. */
+  readonly relay: RelayOptions | undefined;
+  /** For channels and sessions; read anew for each, since certificates are renewed. */
+  readonly handshakePolicy: () => HandshakePolicy;
+}

@@ -1,0 +1,24 @@
+/** Makes a node of the platform's own surroundings. */
+import { defaultCrypto } from '../crypto/index.js';
+import { nodeEnv } from '../env-node.js';
+import { MeshNode } from './mesh-node.js';
+import type { Node, NodeOptions } from './types.js';
+
+/**
+ * Starts a node: it listens, dials, and keeps its channels. Resolves once it listens; channels come up in their own time,
+ * told by `peer` events. Rejects with ADDRESS_INVALID or LISTEN_FAILED.
+ *
+ * @example
+ * const node = await createNode({
+ *   identity, networkId: 'example', transports: [webSocketTransport()], membership,
+ *   peers: [{ address: 'ws://relay.example:7000' }],
+ * });
+ * const session = await node.session(peer);
+ * await session.send(bytes, { class: 'critical' });
+ */
+export async function createNode(options: NodeOptions): Promise<Node> {
+  const { env = nodeEnv(), crypto = defaultCrypto() } = options;
+  const node = new MeshNode({ ...options, env, crypto });
+  await node.start(options.listen ?? [], options.peers ?? []);
+  return node;
+}

@@ -1,0 +1,411 @@
+/**
+ * The node: neighbours below, paths and link state between, links to other peers above, and the face that applications
+ * see. Everything in it is synchronous; promises exist only at the face.
+ */
+import { EventEmitter } from 'eventemitter3';
+import type { CryptoProvider } from '../crypto/interface.js';
+import type { Cancel, Env, Instant } from '../env.js';
+import { HopfairError, requireArgument } from '../errors.js';
+import type { PeerId } from '../identity/peer-id.js';
+import { LIMITS } from '../limits.js';
+import { type Candidate, candidatePaths, describeRoute, explain, LinkStateDatabase } from '../route/index.js';
+import { decodeNeighbourFrame, isDataFrame, type NeighbourFrame } from '../wire/index.js';
+import type { MeshContext } from './context.js';
+import { LinkStateFlood } from './link-state-flood.js';
+import { Links } from './links.js';
+import type { SendOptions, Service } from './messaging.js';
+import { Neighbours } from './neighbours.js';
+import { PathSetups } from './path-setup.js';
+import { PathSwitch } from './path-switch.js';
+import type { PeerLink } from './peer-link.js';
+import { PubSub } from './pubsub.js';
+import { requireService, Services } from './services.js';
+import { SESSION_SERVICE, SessionHandle } from './session-handle.js';
+import type {
+  Node,
+  NodeEvents,
+  NodeOptions,
+  PeerEvent,
+  PeerSnapshot,
+  Publication,
+  RouteSnapshot,
+  Session,
+  SubscribeOptions,
+} from './types.js';
+
+type StateHandler = (peer: PeerId, state: 'up' | 'down') => void;
+
+/** Everything that `createNode` fills in. */
+export type CompleteNodeOptions = NodeOptions & { readonly env: Env; readonly crypto: CryptoProvider };
+
+const IDLE_CHECK_MS = 10_000;
+const SESSION_TIMEOUT_MS = 10_000;
+
+export class MeshNode extends EventEmitter<NodeEvents> implements Node {
+  readonly self: PeerId;
+  readonly #context: MeshContext;
+  readonly #graph: LinkStateDatabase;
+  readonly #neighbours: Neighbours;
+  readonly #switch: PathSwitch;
+  readonly #setups: PathSetups;
+  readonly #flood: LinkStateFlood;
+  readonly #links: Links;
+  readonly #services: Services;
+  readonly #pubsub: PubSub;
+  readonly #stateHandlers = new Set<StateHandler>();
+  readonly #progressWaiters = new Set<() => void>();
+  readonly #sessions = new Map<PeerId, SessionHandle>();
+  readonly #candidates = new Map<PeerId, readonly Candidate[]>();
+  #cancelIdleCheck: Cancel | undefined;
+  #state: 'open' | 'draining' | 'closed' = 'open';
+
+  constructor(options: CompleteNodeOptions) {
+    super();
+    const { identity, env, crypto, networkId, membership, relay, postQuantum } = options;
+    requireArgument(identity.networkId === networkId, 'the identity belongs to another network');
+    this.self = identity.peer;
+    this.#context = {
+      self: identity.peer,
+      env,
+      crypto,
+      identity,
+      networkId,
+      membership,
+      relay: relay === true ? {} : relay === false ? undefined : relay,
+      handshakePolicy: () => ({ crypto, identity, networkId, ...(postQuantum !== undefined && { postQuantum }) }),
+    };
+    this.#services = new Services(env.log);
+    this.#graph = new LinkStateDatabase({ floorMs: (a, b) => membership.edgeFloorMs(a, b) });
+    this.#neighbours = new Neighbours(this.#context, options.transports, {
+      onUp: peer => this.#onNeighbourUp(peer),
+      onDown: (peer, cause) => this.#onNeighbourDown(peer, cause),
+      onMessage: (from, message) => this.#onMessage(from, message),
+      onDrain: peer => this.#switch.onDrain(peer),
+    });
+    this.#switch = new PathSwitch(this.#context, peer => this.#neighbours.channel(peer));
+    this.#setups = new PathSetups(
+      this.#context,
+      this.#switch,
+      peer => this.#neighbours.channel(peer) !== undefined,
+      arrived => this.#links.onArrival(arrived),
+    );
+    this.#flood = new LinkStateFlood(this.#context, this.#graph, {
+      neighbours: () => this.#neighbours.peers,
+      edges: () => this.#neighbours.edges(),
+      send: (neighbour, frame) => this.#switch.sendControl(neighbour, frame),
+      onChange: () => this.#onGraphChange(),
+    });
+    this.#links = new Links(this.#context, this.#setups, {
+      candidates: peer => this.#candidatesTo(peer),
+      deliver: (from, service, bytes) => this.#services.deliver(from, service, bytes),
+      onState: (peer, state, cause) => this.#onLinkState(peer, state, cause),
+      onProgress: () => this.#onProgress(),
+      onRoute: event => this.emit('route', event),
+    });
+    this.serve(SESSION_SERVICE, (from, bytes) => this.#sessionHandle(from).receive(bytes));
+    this.#pubsub = new PubSub(this.#context, this, options.publicationHistory);
+    this.#checkIdleLater();
+  }
+
+  /** Listens, then dials. Rejects with ADDRESS_INVALID or LISTEN_FAILED; the node is closed then. */
+  async start(listen: readonly string[], peers: NodeOptions['peers'] = []): Promise<void> {
+    try {
+      for (const address of listen) await this.#neighbours.listen(address);
+      for (const peer of peers) this.#neighbours.keep(peer);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  get peerId(): PeerId {
+    return this.self;
+  }
+
+  get addresses(): readonly string[] {
+    return this.#neighbours.addresses;
+  }
+
+  // ---------------------------------------------------------------- Messaging
+
+  send(to: PeerId, service: Service, bytes: Uint8Array, options: SendOptions = {}): boolean {
+    this.#requireOpen();
+    requireService(service);
+    requireArgument(to !== this.self, 'a node does not send to itself');
+    requireArgument(
+      bytes.length <= LIMITS.maxApplicationMessageBytes,
+      `a message has ${LIMITS.maxApplicationMessageBytes} bytes at most`,
+    );
+    this.#requireAdmitted(to);
+    return this.#links.open(to).send(service, bytes, options);
+  }
+
+  serve(service: Service, handler: (from: PeerId, bytes: Uint8Array) => void): Cancel {
+    return this.#services.serve(service, handler);
+  }
+
+  onPeer(handler: StateHandler): Cancel {
+    this.#stateHandlers.add(handler);
+    return () => this.#stateHandlers.delete(handler);
+  }
+
+  exportSecret(peer: PeerId, label: string, length: number): Uint8Array | undefined {
+    const link = this.#links.get(peer);
+    return link?.up ? link.session?.exportSecret(`application ${label}`, length) : undefined;
+  }
+
+  // ---------------------------------------------------------------- sessions
+
+  async session(
+    peer: PeerId,
+    options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
+  ): Promise<Session> {
+    this.#requireOpen();
+    this.#requireAdmitted(peer);
+    const link = this.#links.open(peer);
+    if (!link.up) await this.#untilUp(link, options);
+    return this.#sessionHandle(peer);
+  }
+
+  #untilUp(
+    link: PeerLink,
+    { timeoutMs = SESSION_TIMEOUT_MS, signal }: { readonly timeoutMs?: number; readonly signal?: AbortSignal },
+  ): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const settle = (error?: HopfairError): void => {
+        stopWanting();
+        stopTimer();
+        stopListening();
+        signal?.removeEventListener('abort', onAbort);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const onAbort = (): void => settle(new HopfairError('ABORTED', 'the caller gave up waiting for a session'));
+      const stopTimer = this.#context.env.clock.schedule(timeoutMs, () => {
+        const message = `no session with ${link.peer} within ${timeoutMs} ms`;
+        settle(new HopfairError('NO_ROUTE', message, { retryable: true }));
+      });
+      const stopListening = this.onPeer((peer, state) => {
+        if (peer === link.peer && state === 'up') settle();
+      });
+      const stopWanting = link.want();
+      if (signal?.aborted) onAbort();
+      else signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  #sessionHandle(peer: PeerId): SessionHandle {
+    let handle = this.#sessions.get(peer);
+    if (handle === undefined) {
+      handle = new SessionHandle(peer, {
+        send: (bytes, options) => this.send(peer, SESSION_SERVICE, bytes, options),
+        untilProgress: signal => this.#untilProgress(signal),
+      });
+      this.#sessions.set(peer, handle);
+    }
+    return handle;
+  }
+
+  /** Resolves when an outbox has more room than before, or the node closes. */
+  #untilProgress(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        this.#progressWaiters.delete(onProgress);
+        reject(new HopfairError('ABORTED', 'the caller gave up waiting'));
+      };
+      const onProgress = (): void => {
+        signal?.removeEventListener('abort', onAbort);
+        resolve();
+      };
+      if (signal?.aborted) onAbort();
+      else {
+        signal?.addEventListener('abort', onAbort, { once: true });
+        this.#progressWaiters.add(onProgress);
+      }
+    });
+  }
+
+  #onProgress(): void {
+    if (this.#progressWaiters.size === 0) return;
+    const waiters = [...this.#progressWaiters];
+    this.#progressWaiters.clear();
+    for (const waiter of waiters) waiter();
+  }
+
+  #onLinkState(peer: PeerId, state: 'up' | 'down', cause: string): void {
+    this.#emitPeer(peer, state === 'up' ? 'session-up' : 'session-down', cause);
+    for (const handler of [...this.#stateHandlers]) handler(peer, state);
+    this.#onProgress();
+  }
+
+  // ---------------------------------------------------------------- publish and subscribe
+
+  publish(name: string, bytes: Uint8Array): { readonly epoch: number; readonly sequence: number } {
+    this.#requireOpen();
+    return this.#pubsub.publisher.publish(name, bytes);
+  }
+
+  subscribe(topic: string, options: SubscribeOptions = {}): AsyncIterableIterator<Publication> {
+    this.#requireOpen();
+    return this.#pubsub.subscriber.subscribe(topic, options);
+  }
+
+  // ---------------------------------------------------------------- neighbours
+
+  #onNeighbourUp(peer: PeerId): void {
+    this.#flood.neighbourUp(peer);
+    this.#emitPeer(peer, 'connected');
+  }
+
+  #onNeighbourDown(peer: PeerId, cause: string): void {
+    this.#switch.neighbourLost(peer);
+    this.#setups.neighbourLost(peer);
+    this.#flood.edgesChanged();
+    this.#candidates.clear();
+    this.#emitPeer(peer, 'disconnected', cause);
+  }
+
+  #onMessage(from: PeerId, message: Uint8Array): void {
+    if (isDataFrame(message)) {
+      if (message.length <= LIMITS.maxFrameBytes) this.#switch.onData(from, message);
+      return;
+    }
+    let frame: NeighbourFrame;
+    try {
+      frame = decodeNeighbourFrame(message);
+    } catch (error) {
+      if (!(error instanceof HopfairError)) throw error;
+      this.#context.env.log.warn('frame-malformed', { from, cause: error.message });
+      return;
+    }
+    switch (frame.kind) {
+      case 'link-announce':
+      case 'link-pull':
+      case 'link-state':
+        this.#flood.onFrame(from, frame);
+        break;
+      case 'path-setup':
+        this.#setups.onFrame(from, frame);
+        break;
+      default:
+        this.#switch.onControl(from, frame);
+    }
+  }
+
+  #emitPeer(peer: PeerId, kind: PeerEvent['kind'], cause?: string): void {
+    const atMs = this.#context.env.clock.now();
+    this.emit('peer', { peer, kind, atMs, ...(cause !== undefined && { cause }) });
+  }
+
+  // ---------------------------------------------------------------- routes
+
+  #onGraphChange(): void {
+    this.#candidates.clear();
+    this.#links.onRoutesChanged();
+  }
+
+  /** Only routes whose first hop has a channel at this moment. */
+  #candidatesTo(destination: PeerId): readonly Candidate[] {
+    let found = this.#candidates.get(destination);
+    if (found === undefined) {
+      const { membership } = this.#context;
+      found = candidatePaths(this.#graph, {
+        source: this.self,
+        destination,
+        mayRelay: peer => this.#graph.get(peer)?.relay === true && membership.labels(peer).mayRelay,
+        operatorOf: peer => membership.labels(peer).operator,
+      });
+      this.#candidates.set(destination, found);
+    }
+    return found.filter(({ route }) => this.#neighbours.channel(route[0] ?? destination) !== undefined);
+  }
+
+  #checkIdleLater(): void {
+    this.#cancelIdleCheck = this.#context.env.clock.schedule(IDLE_CHECK_MS, () => {
+      this.#switch.expireIdle();
+      this.#checkIdleLater();
+    });
+  }
+
+  routes(): readonly RouteSnapshot[] {
+    const now = this.#context.env.clock.now();
+    return [...this.#links.all].flatMap(link => snapshotsOf(link, now));
+  }
+
+  peers(): readonly PeerSnapshot[] {
+    const known = new Set([...this.#neighbours.peers, ...[...this.#links.all].map(link => link.peer)]);
+    for (const { origin } of this.#graph.states) if (origin !== this.self) known.add(origin);
+    return [...known].map(peer => {
+      const channel = this.#neighbours.channel(peer);
+      const rttMs = channel?.stats.minRttMs;
+      return {
+        peer,
+        connected: channel !== undefined,
+        session: this.#links.get(peer)?.up === true,
+        relay: this.#graph.get(peer)?.relay === true,
+        ...(rttMs !== undefined && { rttMs }),
+      };
+    });
+  }
+
+  why(peer: PeerId): string {
+    const link = this.#links.get(peer);
+    const candidates = this.#candidatesTo(peer).map(({ route, costMs }) => `${describeRoute(route)} (${costMs} ms)`);
+    const lines = [`candidates: ${candidates.join(', ') || 'none'}`];
+    if (link === undefined) return [...lines, 'nothing was sent to it yet'].join('\n');
+    for (const route of snapshotsOf(link, this.#context.env.clock.now())) {
+      const barred = route.quarantined ? ', quarantined' : '';
+      const numbers = `RTT ${route.rttMs.toFixed(1)} ms, PTO ${route.ptoMs.toFixed(1)} ms`;
+      lines.push(`${route.role}: ${describeRoute(route.route)} (${numbers}${barred})`);
+    }
+    return [...lines, ...link.events.map(event => `at ${event.atMs.toFixed(1)}: ${explain(event)}`)].join('\n');
+  }
+
+  // ---------------------------------------------------------------- end
+
+  async drain(): Promise<void> {
+    this.#requireOpen();
+    this.#state = 'draining';
+    this.#pubsub.publisher.flush();
+    while (this.#state === 'draining' && [...this.#links.all].some(link => !link.outbox.empty)) {
+      await this.#untilProgress();
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#state === 'closed') return;
+    this.#state = 'closed';
+    this.#cancelIdleCheck?.();
+    this.#pubsub.subscriber.close();
+    for (const handle of this.#sessions.values()) handle.close();
+    this.#links.close();
+    this.#flood.close();
+    this.#onProgress();
+    await this.#neighbours.close();
+  }
+
+  #requireOpen(): void {
+    if (this.#state !== 'open') throw new HopfairError('INVALID_STATE', `the node is ${this.#state}`);
+  }
+
+  #requireAdmitted(peer: PeerId): void {
+    const { membership, env } = this.#context;
+    if (!membership.isAdmitted(peer, env.clock.unix())) {
+      throw new HopfairError('NOT_ADMITTED', `${peer} is not a member of ${this.#context.networkId}`);
+    }
+  }
+}
+
+function snapshotsOf(link: PeerLink, now: Instant): RouteSnapshot[] {
+  const flow = link.session?.flow;
+  if (flow === undefined) return [];
+  return [...flow.paths].map(path => ({
+    flow: link.peer,
+    route: path.route,
+    role: path === flow.active ? 'active' : path === flow.standby ? 'standby' : 'spare',
+    rttMs: path.rtt.smoothedMs,
+    ptoMs: path.rtt.ptoMs,
+    inFlightBytes: path.window.inFlight,
+    quarantined: flow.barred(path.route, now),
+  }));
+}

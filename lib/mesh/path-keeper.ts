@@ -1,0 +1,101 @@
+/**
+ * Keeps the paths of one session set up before they are needed: the initiator joins candidates until enough of them work
+ * (overlay.md point 3). A route that fails waits longer each time.
+ */
+import { concat, equalBytes } from '../bytes.js';
+import { after, type Cancel, type Instant } from '../env.js';
+import type { Candidate, Route } from '../route/index.js';
+import type { MeshContext } from './context.js';
+import type { PathEnd } from './path-end.js';
+import type { PathSetups } from './path-setup.js';
+import { SESSION_TAG_BYTES, type SecureSession } from './secure-session.js';
+
+interface Pending {
+  readonly end: PathEnd;
+  readonly stopTimer: Cancel;
+}
+
+const TARGET_PATHS = 3;
+const JOIN_TIMEOUT_MS = 1_000;
+const RETRY_MS = 250;
+const MAX_RETRY_MS = 30_000;
+const MAX_ROUTES_REMEMBERED = 64;
+
+export class PathKeeper {
+  readonly #context: MeshContext;
+  readonly #setups: PathSetups;
+  readonly #candidates: () => readonly Candidate[];
+  readonly #pending = new Map<string, Pending>();
+  readonly #failures = new Map<string, { count: number; notBefore: Instant }>();
+
+  constructor(context: MeshContext, setups: PathSetups, candidates: () => readonly Candidate[]) {
+    this.#context = context;
+    this.#setups = setups;
+    this.#candidates = candidates;
+  }
+
+  /** Joins what is missing. Cheap when nothing is. */
+  keep(session: SecureSession): void {
+    const now = this.#context.env.clock.now();
+    const live = new Set(session.paths.map(path => path.route.join('>')));
+    for (const { route } of this.#candidates()) {
+      if (live.size + this.#pending.size >= TARGET_PATHS) return;
+      const key = route.join('>');
+      const failure = this.#failures.get(key);
+      if (live.has(key) || this.#pending.has(key) || (failure !== undefined && now < failure.notBefore)) continue;
+      this.#join(session, route, key);
+    }
+  }
+
+  stop(): void {
+    for (const { end, stopTimer } of this.#pending.values()) {
+      stopTimer();
+      end.close('superseded');
+    }
+    this.#pending.clear();
+  }
+
+  #join(session: SecureSession, route: Route, key: string): void {
+    const id = session.allotPathId();
+    if (id === undefined) return;
+    const { clock } = this.#context.env;
+    const startedAt = clock.now();
+    const end = this.#setups.open(
+      session.peer,
+      route,
+      'join',
+      opened => concat(session.tag, session.sealJoin(id, opened)),
+      {
+        onData: () => undefined, // the answer comes before the first packet, on the same channels
+        onMessage: answer => {
+          const isOurs = equalBytes(answer.subarray(0, SESSION_TAG_BYTES), session.tag);
+          if (!isOurs || session.closed || session.openJoin(answer.subarray(SESSION_TAG_BYTES)) !== id) {
+            this.#fail(session, key);
+            return;
+          }
+          this.#pending.get(key)?.stopTimer();
+          this.#pending.delete(key);
+          this.#failures.delete(key);
+          session.addPath(id, end, clock.now() - startedAt);
+        },
+        onClose: () => this.#fail(session, key),
+      },
+    );
+    const stopTimer = clock.schedule(JOIN_TIMEOUT_MS, () => this.#fail(session, key));
+    this.#pending.set(key, { end, stopTimer });
+  }
+
+  #fail(session: SecureSession, key: string): void {
+    const pending = this.#pending.get(key);
+    if (pending === undefined) return;
+    this.#pending.delete(key);
+    pending.stopTimer();
+    pending.end.close('done');
+    const count = (this.#failures.get(key)?.count ?? 0) + 1;
+    const { clock } = this.#context.env;
+    const waitMs = Math.min(RETRY_MS * 2 ** (count - 1), MAX_RETRY_MS);
+    if (this.#failures.size >= MAX_ROUTES_REMEMBERED) this.#failures.clear();
+    this.#failures.set(key, { count, notBefore: after(clock.now(), waitMs) });
+    if (!session.closed) this.keep(session);
+  }
+}

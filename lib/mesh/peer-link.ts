@@ -1,0 +1,257 @@
+/**
+ * Everything between this node and one other peer, end to end: what is to be sent, what has come, and the session that
+ * carries it at present. Sessions come and go; a link lasts as long as both ends run.
+ */
+
+import { concat, equalBytes } from '../bytes.js';
+import type { HandshakeResult } from '../channel/types.js';
+import { after, type Instant } from '../env.js';
+import type { PeerId } from '../identity/peer-id.js';
+import { type Candidate, Quarantine, type RouteEvent } from '../route/index.js';
+import type { Chunk } from '../wire/index.js';
+import { Connector } from './connector.js';
+import type { MeshContext } from './context.js';
+import { Inbox } from './inbox.js';
+import type { DeliveryClass, SendOptions, Service } from './messaging.js';
+import { Outbox } from './outbox.js';
+import type { PathEnd } from './path-end.js';
+import { PathKeeper } from './path-keeper.js';
+import type { PathSetups } from './path-setup.js';
+import { SecureSession, type SessionHost } from './secure-session.js';
+
+export interface LinkHost {
+  candidates(peer: PeerId): readonly Candidate[];
+  deliver(from: PeerId, service: Service, bytes: Uint8Array): void;
+  onState(peer: PeerId, state: 'up' | 'down', cause: string): void;
+  /** The outbox has room, or is empty, again. */
+  onProgress(peer: PeerId): void;
+  onRoute(event: RouteEvent): void;
+}
+
+/** Decisions that `why` tells. */
+const KEPT_EVENTS = 64;
+/** Without a session for this long the peer is taken for gone. */
+export const PEER_LOST_MS = 60_000;
+
+export class PeerLink implements SessionHost {
+  readonly peer: PeerId;
+  readonly outbox: Outbox = new Outbox();
+  /** Names this run of this node towards this peer; a link that is made anew has another. */
+  readonly runId: Uint8Array;
+  readonly connector: Connector;
+  readonly events: RouteEvent[] = [];
+  readonly #context: MeshContext;
+  readonly #host: LinkHost;
+  readonly #inbox: Inbox;
+  readonly #quarantine: Quarantine;
+  readonly #keeper: PathKeeper;
+  #session: SecureSession | undefined;
+  #remoteRun: Uint8Array | undefined;
+  #waiters = 0;
+  #pathlessSince: Instant | undefined;
+  #flushing = false;
+
+  constructor(context: MeshContext, setups: PathSetups, peer: PeerId, host: LinkHost) {
+    this.peer = peer;
+    this.runId = context.env.rng.bytes(8);
+    this.#context = context;
+    this.#host = host;
+    this.#inbox = new Inbox((service, bytes) => host.deliver(peer, service, bytes));
+    this.#quarantine = new Quarantine(() => context.env.rng.float());
+    this.connector = new Connector(context, setups, peer, {
+      candidates: () => this.candidates(),
+      wanted: () => this.wanted,
+      onSession: (result, end, rttMs) => this.install(result, end, 'initiator', rttMs),
+    });
+    this.#keeper = new PathKeeper(context, setups, () => this.candidates());
+  }
+
+  get session(): SecureSession | undefined {
+    return this.#session;
+  }
+
+  /** A session is up and the peer has said who it is. */
+  get up(): boolean {
+    return this.#session?.established === true;
+  }
+
+  /** Whether a session is worth having. */
+  get wanted(): boolean {
+    return this.#session === undefined && (!this.outbox.empty || this.#waiters > 0 || this.#remoteRun !== undefined);
+  }
+
+  /** Candidate paths, those in quarantine last. */
+  candidates(): readonly Candidate[] {
+    const now = this.#context.env.clock.now();
+    const barred = (candidate: Candidate): number => (this.#quarantine.bars(candidate.route.join('>'), now) ? 1 : 0);
+    return [...this.#host.candidates(this.peer)].sort((a, b) => barred(a) - barred(b));
+  }
+
+  /** Somebody waits for the session without having anything to send. Returns how to stop waiting. */
+  want(): () => void {
+    this.#waiters += 1;
+    this.connector.start();
+    let waiting = true;
+    return () => {
+      if (waiting) this.#waiters -= 1;
+      waiting = false;
+    };
+  }
+
+  send(service: Service, bytes: Uint8Array, options: SendOptions): boolean {
+    const { clock } = this.#context.env;
+    const expiresAt = options.ttlMs === undefined ? undefined : after(clock.now(), options.ttlMs);
+    const trafficClass: DeliveryClass = options.class ?? 'normal';
+    if (!this.outbox.push(service, bytes, trafficClass, expiresAt)) return false;
+    if (this.#session === undefined) this.connector.start();
+    else if (!this.#flushing) {
+      this.#flushing = true;
+      clock.defer(this.#flush);
+    }
+    return true;
+  }
+
+  /** One turn's messages leave together. */
+  readonly #flush = (): void => {
+    this.#flushing = false;
+    this.#session?.pump();
+  };
+
+  /** A handshake succeeded. What the previous session had under way goes on in this one. */
+  install(result: HandshakeResult, end: PathEnd, role: 'initiator' | 'responder', rttMs: number): void {
+    this.connector.stop();
+    this.#endSession('superseded', false);
+    const session = new SecureSession({
+      context: this.#context,
+      peer: this.peer,
+      result,
+      role,
+      host: this,
+      quarantine: this.#quarantine,
+    });
+    this.#session = session;
+    this.#pathlessSince = undefined;
+    session.addPath(role === 'initiator' ? (session.allotPathId() ?? 0) : 0, end, rttMs);
+  }
+
+  /** A path joins the session, when its message proves that its sender has the keys. */
+  join(end: PathEnd, message: Uint8Array): void {
+    const session = this.#session;
+    const tag = message.subarray(0, 8);
+    const id = session?.matches(tag) ? session.openJoin(message.subarray(8)) : undefined;
+    if (session === undefined || id === undefined) {
+      end.close('refused');
+      return;
+    }
+    end.sendMessage(concat(session.tag, session.sealJoin(id, end)));
+    this.#pathlessSince = undefined;
+    session.addPath(id, end, session.flow.active?.rtt.smoothedMs ?? 50);
+  }
+
+  #endSession(reason: 'superseded' | 'done', tell: boolean): void {
+    const session = this.#session;
+    if (session === undefined) return;
+    this.#session = undefined;
+    this.#keeper.stop();
+    this.outbox.requeue(session.end(reason, tell));
+  }
+
+  // ---------------------------------------------------------------- SessionHost
+
+  onHello(session: SecureSession, runId: Uint8Array): void {
+    if (session !== this.#session) return;
+    const known = this.#remoteRun;
+    if (known === undefined || !equalBytes(known, runId)) {
+      this.#remoteRun = runId.slice();
+      this.#inbox.restart();
+      if (known !== undefined) {
+        this.outbox.restart();
+        this.#host.onState(this.peer, 'down', 'the peer restarted');
+      }
+    }
+    this.#host.onState(this.peer, 'up', `session ${session.role}`);
+    this.keepPaths();
+  }
+
+  onChunk(chunk: Chunk, now: Instant): boolean {
+    return this.#inbox.receive(chunk, now);
+  }
+
+  onSettled(): void {
+    this.#host.onProgress(this.peer);
+  }
+
+  onRoute(event: RouteEvent): void {
+    this.events.push(event);
+    if (this.events.length > KEPT_EVENTS) this.events.shift();
+    this.#host.onRoute(event);
+  }
+
+  onPathLost(session: SecureSession): void {
+    if (session === this.#session) this.keepPaths();
+  }
+
+  onEnd(session: SecureSession): void {
+    if (session !== this.#session) return;
+    this.#endSession('done', false);
+    this.#forgetPeer('the peer closed the session');
+  }
+
+  // ---------------------------------------------------------------- upkeep
+
+  /** Keeps several paths set up; when none is left and none can be joined, a new handshake is tried. */
+  keepPaths(): void {
+    const session = this.#session;
+    if (session === undefined) {
+      this.connector.nudge();
+      return;
+    }
+    const { clock } = this.#context.env;
+    if (session.paths.length > 0) this.#pathlessSince = undefined;
+    else this.#pathlessSince ??= clock.now();
+    if (session.role === 'initiator' && session.established) this.#keeper.keep(session);
+  }
+
+  /** Once a second. False when the peer is gone and the link can be dropped. */
+  maintain(now: Instant): boolean {
+    const session = this.#session;
+    if (session !== undefined) {
+      session.probeIdlePaths(now);
+      if (session.paths.length === 0) this.#replacePathless(now);
+    }
+    this.keepPaths();
+    if (this.#session !== undefined) return true;
+    if (this.#remoteRun !== undefined) {
+      this.#lostSince ??= now;
+      if (now - this.#lostSince > PEER_LOST_MS) this.#forgetPeer('no path for a minute');
+    }
+    if (this.wanted) this.connector.start();
+    return this.wanted;
+  }
+
+  #lostSince: Instant | undefined;
+
+  /** Paths can join only what both ends still have; after a second without any, a new session is the safe way. */
+  #replacePathless(now: Instant): void {
+    this.#pathlessSince ??= now;
+    if (now - this.#pathlessSince < 1_000) return;
+    this.#lostSince = this.#pathlessSince;
+    this.#endSession('done', false);
+    this.connector.start();
+  }
+
+  #forgetPeer(cause: string): void {
+    const wasKnown = this.#remoteRun !== undefined;
+    this.#remoteRun = undefined;
+    this.#lostSince = undefined;
+    this.outbox.clear();
+    this.#inbox.restart();
+    if (wasKnown) this.#host.onState(this.peer, 'down', cause);
+  }
+
+  close(): void {
+    this.connector.stop();
+    this.#endSession('done', true);
+    this.#forgetPeer('closed here');
+  }
+}

@@ -1,0 +1,447 @@
+/**
+ * One end-to-end session: the keys of one handshake, the paths that carry it, and the flow that chooses among them.
+ * Packets are sealed under n = path and packet number, so that one session runs over several paths; nothing is sealed
+ * twice under one n (overlay.md points 5 and 6).
+ */
+
+import { equalBytes } from '../bytes.js';
+import type { HandshakeResult } from '../channel/types.js';
+import { after, type Instant } from '../env.js';
+import { HopfairError } from '../errors.js';
+import type { PeerId } from '../identity/peer-id.js';
+import {
+  Flow,
+  type FlowEffect,
+  type FlowInput,
+  MAX_PATHS,
+  MAX_RECEIPT_DELAY_MS,
+  type Quarantine,
+  ReceiptRanges,
+  ReplayWindow,
+  type RouteEvent,
+} from '../route/index.js';
+import {
+  chunkOverheadBytes,
+  dataAad,
+  dataPacket,
+  dataPath,
+  decodePacket,
+  encodePacket,
+  MAX_PACKET_NUMBER,
+  NO_TTL,
+  type Packet,
+  type PathCloseReason,
+  type Receipt,
+} from '../wire/index.js';
+import { Alarm } from './alarm.js';
+import type { MeshContext } from './context.js';
+import { type ChunkRef, chunkOf, type Outbox } from './outbox.js';
+import type { PathEnd } from './path-end.js';
+
+/** The owner of a session: it outlives it. */
+export interface SessionHost {
+  readonly outbox: Outbox;
+  readonly runId: Uint8Array;
+  /** The peer said who it is in this session: from now on chunks may be sent, and will come. */
+  onHello(session: SecureSession, runId: Uint8Array): void;
+  /** False when there was no room for it. */
+  onChunk(chunk: Packet['chunks'][number], now: Instant): boolean;
+  /** Room was made in the outbox. */
+  onSettled(): void;
+  onRoute(event: RouteEvent): void;
+  onPathLost(session: SecureSession): void;
+  onEnd(session: SecureSession): void;
+}
+
+export interface SessionOptions {
+  readonly context: MeshContext;
+  readonly peer: PeerId;
+  readonly result: HandshakeResult;
+  readonly role: 'initiator' | 'responder';
+  readonly host: SessionHost;
+  readonly quarantine: Quarantine;
+}
+
+type Payload = readonly ChunkRef[];
+
+interface SessionPath {
+  readonly id: number;
+  readonly end: PathEnd;
+  receiptDue: Instant | undefined;
+  newestAt: Instant;
+  /** Packets that ask for a receipt and have none yet. */
+  owed: number;
+  lastHeardAt: Instant;
+}
+
+/** What arrived under one path number, whatever path bears it now: packet numbers are never reused. */
+interface PathHistory {
+  readonly replay: ReplayWindow;
+  readonly received: ReceiptRanges;
+}
+
+export const SESSION_TAG_BYTES = 8;
+const MAX_OWED = 16;
+/** A path without traffic is probed before relays forget its label. */
+const PROBE_AFTER_MS = 20_000;
+
+export class SecureSession {
+  readonly peer: PeerId;
+  readonly role: 'initiator' | 'responder';
+  /** Public: names the session in the set-up of further paths. */
+  readonly tag: Uint8Array;
+  readonly flow: Flow<Payload>;
+  readonly #context: MeshContext;
+  readonly #result: HandshakeResult;
+  readonly #host: SessionHost;
+  readonly #paths = new Map<number, SessionPath>();
+  readonly #histories = new Map<number, PathHistory>();
+  readonly #alarm: Alarm;
+  #nextPathId = 0;
+  #helloHeard = false;
+  #helloReceipted = false;
+  #closed = false;
+  #flushing = false;
+  #pumping = false;
+
+  constructor({ context, peer, result, role, host, quarantine }: SessionOptions) {
+    this.peer = peer;
+    this.role = role;
+    this.tag = result.handshakeHash.slice(0, SESSION_TAG_BYTES);
+    this.#context = context;
+    this.#result = result;
+    this.#host = host;
+    this.flow = new Flow<Payload>({ destination: peer, random: () => context.env.rng.float(), quarantine });
+    this.#alarm = new Alarm(context.env.clock, () => this.#onAlarm());
+  }
+
+  get established(): boolean {
+    return this.#helloHeard;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get paths(): readonly PathEnd[] {
+    return [...this.#paths.values()].map(path => path.end);
+  }
+
+  exportSecret(label: string, length: number): Uint8Array {
+    return this.#result.exportSecret(label, length);
+  }
+
+  // ---------------------------------------------------------------- paths
+
+  /** A number for the next path; only the initiator hands them out. Undefined while all are taken. */
+  allotPathId(): number | undefined {
+    for (let tried = 0; tried < MAX_PATHS; tried++) {
+      const id = this.#nextPathId;
+      this.#nextPathId = (id + 1) % MAX_PATHS;
+      if (!this.#paths.has(id)) return id;
+    }
+    return undefined;
+  }
+
+  addPath(id: number, end: PathEnd, rttHintMs: number): void {
+    if (this.#closed || !end.open) return;
+    this.#paths.get(id)?.end.close('superseded');
+    this.dropPath(id);
+    const now = this.#context.env.clock.now();
+    const path: SessionPath = { id, end, receiptDue: undefined, newestAt: now, owed: 0, lastHeardAt: now };
+    this.#paths.set(id, path);
+    end.attach({
+      onData: frame => this.#onData(path, frame),
+      onMessage: () => undefined, // the set-up is over; a repetition means nothing
+      onClose: () => {
+        this.dropPath(id);
+        this.#host.onPathLost(this);
+      },
+    });
+    const { membership } = this.#context;
+    const operators = end.route.map(relay => membership.labels(relay).operator ?? '');
+    this.#drive({ kind: 'path-up', path: { id, route: end.route, operators, rttHintMs } });
+    // The first packet tells the other end who we are; it is repeated until it is receipted.
+    if (this.#paths.size === 1 && !this.#helloReceipted) {
+      this.#drive({ kind: 'submit', payload: [], bytes: 16, class: 'normal' });
+    }
+    this.pump();
+  }
+
+  dropPath(id: number): void {
+    if (!this.#paths.delete(id)) return;
+    this.#drive({ kind: 'path-down', path: id });
+  }
+
+  /** A sealed packet that proves, in the set-up of a path, that its sender has the keys of this session. */
+  sealJoin(id: number, end: PathEnd): Uint8Array {
+    const packet = this.#packet({ elicits: false, atOnce: false, receipts: [], chunks: [] });
+    return this.#seal(id, end, packet, false, NO_TTL);
+  }
+
+  /** Opens what `sealJoin` made; the path number that it names, or undefined when it proves nothing. */
+  openJoin(frame: Uint8Array): number | undefined {
+    const id = dataPath(frame);
+    return id < MAX_PATHS && this.#open(id, frame) !== undefined ? id : undefined;
+  }
+
+  // ---------------------------------------------------------------- sending
+
+  /** Sends what the outbox holds, as far as the windows allow. */
+  pump(): void {
+    if (this.#closed || !this.#helloHeard || this.#pumping) return;
+    this.#pumping = true;
+    const { outbox } = this.#host;
+    for (let waiting = outbox.waiting; waiting !== undefined; waiting = outbox.waiting) {
+      if (!this.flow.hasRoom(waiting)) break;
+      const chunks = outbox.take(waiting, this.#context.env.clock.now());
+      if (chunks.length > 0) this.#drive(submission(chunks));
+    }
+    this.#pumping = false;
+  }
+
+  #drive(input: FlowInput<Payload>): void {
+    const now = this.#context.env.clock.now();
+    const effects = this.flow.handle(input, now);
+    let settled = false;
+    for (const effect of effects) settled = this.#apply(effect, now) || settled;
+    this.#alarm.set(this.flow.nextDeadline());
+    if (settled) {
+      this.#host.onSettled();
+      this.pump();
+    }
+  }
+
+  /** True when something was settled. */
+  #apply(effect: FlowEffect<Payload>, now: Instant): boolean {
+    switch (effect.kind) {
+      case 'transmit':
+        this.#transmit(effect, now);
+        return false;
+      case 'settled':
+        for (const chunk of effect.payload) this.#host.outbox.settle(chunk);
+        return true;
+      case 'explain':
+        this.#host.onRoute(effect.event);
+        return false;
+      case 'abandon':
+        this.#abandon(effect.path);
+        return false;
+    }
+  }
+
+  #abandon(id: number): void {
+    const path = this.#paths.get(id);
+    if (path === undefined) return;
+    path.end.close('idle');
+    this.dropPath(id);
+    this.#host.onPathLost(this);
+  }
+
+  #transmit(effect: Extract<FlowEffect<Payload>, { kind: 'transmit' }>, now: Instant): void {
+    const path = this.#paths.get(effect.path);
+    if (path === undefined) return;
+    const live = effect.payload.filter(({ message }) => message.expiresAt === undefined || now < message.expiresAt);
+    const packet = this.#packet({
+      elicits: true,
+      atOnce: effect.receiptAtOnce,
+      receipts: this.#dueReceipts(path, now, true),
+      chunks: live.map(chunk => chunkOf(chunk, now)),
+    });
+    const trafficClass = live[0]?.message.class ?? 'normal';
+    const urgent = trafficClass === 'critical';
+    const header = path.end.header(path.id, effect.packet, urgent, frameTtlMs(live, now));
+    const sealed = this.#encrypt(path.id, effect.packet, header, encodePacket(packet));
+    path.end.send(header, sealed, urgent ? 'urgent' : trafficClass);
+  }
+
+  #packet(fields: Pick<Packet, 'elicits' | 'atOnce' | 'receipts' | 'chunks'>, close = false): Packet {
+    return { ...fields, hello: this.#helloReceipted ? undefined : this.#host.runId, close };
+  }
+
+  /** Seals a packet that asks for no receipt. */
+  #seal(id: number, end: PathEnd, packet: Packet, urgent: boolean, ttlMs: number): Uint8Array {
+    const number = this.flow.allotPacket(id);
+    const header = end.header(id, number, urgent, ttlMs);
+    const sealed = this.#encrypt(id, number, header, encodePacket(packet));
+    const frame = new Uint8Array(header.length + sealed.length);
+    frame.set(header);
+    frame.set(sealed, header.length);
+    return frame;
+  }
+
+  #encrypt(path: number, packet: number, header: Uint8Array, plaintext: Uint8Array): Uint8Array {
+    const [high, low] = nonce(path, packet);
+    return this.#result.tx.encryptAt(high, low, dataAad(header), plaintext);
+  }
+
+  // ---------------------------------------------------------------- receiving
+
+  /** Replay window, then decryption, then decoding: undefined when any of them refuses. */
+  #open(id: number, frame: Uint8Array): Packet | undefined {
+    const number = dataPacket(frame);
+    const { replay } = this.#history(id);
+    if (number > MAX_PACKET_NUMBER || !replay.fresh(number)) return undefined;
+    const [high, low] = nonce(id, number);
+    const plaintext = this.#result.rx.decryptAt(high, low, dataAad(frame), frame.subarray(16));
+    if (plaintext === undefined) return undefined;
+    replay.accept(number);
+    try {
+      return decodePacket(plaintext);
+    } catch (error) {
+      if (!(error instanceof HopfairError)) throw error;
+      this.#context.env.log.warn('session-packet-malformed', { peer: this.peer, cause: error.message });
+      return undefined;
+    }
+  }
+
+  #history(id: number): PathHistory {
+    let history = this.#histories.get(id);
+    if (history === undefined) {
+      history = { replay: new ReplayWindow(), received: new ReceiptRanges() };
+      this.#histories.set(id, history);
+    }
+    return history;
+  }
+
+  #onData(path: SessionPath, frame: Uint8Array): void {
+    // A frame that a relay moved to another of our paths says nothing about either of them.
+    if (this.#closed || dataPath(frame) !== path.id || this.#paths.get(path.id) !== path) return;
+    const packet = this.#open(path.id, frame);
+    if (packet === undefined) return;
+    const now = this.#context.env.clock.now();
+    path.lastHeardAt = now;
+    if (packet.hello !== undefined && !this.#helloHeard) {
+      this.#helloHeard = true;
+      this.#host.onHello(this, packet.hello);
+    }
+    if (!this.#helloHeard) return;
+    for (const receipt of packet.receipts) this.#onReceipt(receipt);
+    let taken = true;
+    for (const chunk of packet.chunks) taken = this.#host.onChunk(chunk, now) && taken;
+    if (this.#closed) return; // the application closed it while it was given a message
+    if (packet.close) {
+      this.#host.onEnd(this);
+      return;
+    }
+    if (packet.elicits && taken) this.#owe(path, dataPacket(frame), packet.atOnce, now);
+    this.pump();
+  }
+
+  #onReceipt(receipt: Receipt): void {
+    this.#helloReceipted = true;
+    this.#drive({ kind: 'receipt', path: receipt.path, ranges: receipt.ranges, delayMs: receipt.delayMs });
+  }
+
+  // ---------------------------------------------------------------- receipts
+
+  #owe(path: SessionPath, number: number, atOnce: boolean, now: Instant): void {
+    this.#history(path.id).received.add(number);
+    path.newestAt = now;
+    path.owed += 1;
+    if (atOnce || path.owed >= MAX_OWED) {
+      path.receiptDue = now;
+      if (!this.#flushing) {
+        this.#flushing = true;
+        this.#context.env.clock.defer(this.#flushReceipts);
+      }
+    } else if (path.receiptDue === undefined) {
+      path.receiptDue = after(now, MAX_RECEIPT_DELAY_MS);
+      this.#alarm.set(path.receiptDue);
+    }
+  }
+
+  /** The receipt of this path, when one is owed; `any` takes it along before it is due. */
+  #dueReceipts(path: SessionPath, now: Instant, any: boolean): Receipt[] {
+    if (path.owed === 0 || (!any && (path.receiptDue === undefined || now < path.receiptDue))) return [];
+    path.owed = 0;
+    path.receiptDue = undefined;
+    return [{ path: path.id, delayMs: now - path.newestAt, ranges: this.#history(path.id).received.ranges }];
+  }
+
+  /** At the end of the turn: all packets of one poll are receipted together. */
+  readonly #flushReceipts = (): void => {
+    this.#flushing = false;
+    this.#sendDueReceipts();
+  };
+
+  #sendDueReceipts(): void {
+    if (this.#closed) return;
+    const now = this.#context.env.clock.now();
+    for (const path of this.#paths.values()) {
+      const receipts = this.#dueReceipts(path, now, false);
+      if (receipts.length > 0) this.#sendUntracked(path, { elicits: false, atOnce: false, receipts, chunks: [] });
+      this.#alarm.set(path.receiptDue);
+    }
+  }
+
+  #sendUntracked(path: SessionPath, fields: Pick<Packet, 'elicits' | 'atOnce' | 'receipts' | 'chunks'>, close = false) {
+    const frame = this.#seal(path.id, path.end, this.#packet(fields, close), true, NO_TTL);
+    path.end.send(frame.subarray(0, 16), frame.subarray(16), 'urgent');
+  }
+
+  #onAlarm(): void {
+    if (this.#closed) return;
+    const now = this.#context.env.clock.now();
+    const due = this.flow.nextDeadline();
+    if (due !== undefined && due <= now) this.#drive({ kind: 'tick' });
+    else this.#alarm.set(due);
+    this.#sendDueReceipts();
+  }
+
+  // ---------------------------------------------------------------- life
+
+  /** Asks paths that were silent for long whether they still work, which also keeps their labels alive. */
+  probeIdlePaths(now: Instant): void {
+    for (const path of this.#paths.values()) {
+      if (now - path.lastHeardAt > PROBE_AFTER_MS)
+        this.#drive({ kind: 'probe', path: path.id, payload: [], bytes: 16 });
+    }
+  }
+
+  matches(tag: Uint8Array): boolean {
+    return equalBytes(tag, this.tag);
+  }
+
+  /** Ends the session and returns what was under way. With `tell`, the peer is told over every path. */
+  end(reason: PathCloseReason, tell: boolean): ChunkRef[] {
+    if (this.#closed) return [];
+    if (tell) {
+      const nothing = { elicits: false, atOnce: false, receipts: [], chunks: [] };
+      for (const path of this.#paths.values()) this.#sendUntracked(path, nothing, true);
+    }
+    this.#closed = true;
+    this.#alarm.stop();
+    const underWay = this.flow.drain().flat();
+    for (const path of this.#paths.values()) path.end.close(reason);
+    this.#paths.clear();
+    this.#result.destroy();
+    return underWay;
+  }
+}
+
+function submission(chunks: Payload): FlowInput<Payload> {
+  let bytes = 0;
+  let expiresAt: Instant | undefined = chunks[0]?.message.expiresAt;
+  for (const { message, length } of chunks) {
+    bytes += length + chunkOverheadBytes(message.service);
+    if (expiresAt === undefined || message.expiresAt === undefined) expiresAt = undefined;
+    else if (message.expiresAt > expiresAt) expiresAt = message.expiresAt;
+  }
+  return { kind: 'submit', payload: chunks, bytes, class: chunks[0]?.message.class ?? 'normal', expiresAt };
+}
+
+/** What the header tells relays: the longest remaining time, when everything in the frame expires. */
+function frameTtlMs(chunks: Payload, now: Instant): number {
+  let ttlMs = 0;
+  for (const { message } of chunks) {
+    if (message.expiresAt === undefined) return NO_TTL;
+    ttlMs = Math.max(ttlMs, message.expiresAt - now);
+  }
+  return chunks.length === 0 ? NO_TTL : Math.min(Math.ceil(ttlMs), NO_TTL - 1);
+}
+
+/** n = path (8 bits) and packet number (56 bits), as two halves. */
+function nonce(path: number, packet: number): readonly [high: number, low: number] {
+  return [path * 0x100_0000 + Math.floor(packet / 0x1_0000_0000), packet >>> 0];
+}
