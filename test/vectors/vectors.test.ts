@@ -69,9 +69,9 @@ t.test('one changed digit in a file is one failed vector, on both backends', { s
     const digit = text.indexOf('"', text.indexOf(':', text.indexOf(`"${member}"`))) + 1;
     const changed = text.slice(0, digit) + (text[digit] === '0' ? '1' : '0') + text.slice(digit + 1);
     writeFileSync(join(folder, 'changed.json'), changed);
-    for (const crypto of backends) {
-      t.equal(runSuite(loadSuite(join(folder, 'changed.json')), crypto).failed, 1, `${member} on ${crypto.name}`);
-    }
+    const suite = loadSuite(join(folder, 'changed.json'));
+    const beginning = { ...suite, vectors: suite.vectors.slice(0, 10) };
+    for (const crypto of backends) t.equal(runSuite(beginning, crypto).failed, 1, `${member} on ${crypto.name}`);
   }
 });
 
