@@ -1,0 +1,170 @@
+import t from 'tap';
+import { joinBroadcast, type LogPosition, type OrderReceipt, type Orders } from '../../lib/broadcast/index.js';
+import { fromUtf8, toUtf8 } from '../../lib/bytes.js';
+import { verifyProof } from '../../lib/cli/verify.js';
+import { defaultCrypto } from '../../lib/crypto/index.js';
+import { unixMs } from '../../lib/env.js';
+import type { HopfairError } from '../../lib/errors.js';
+import { Identity } from '../../lib/identity/index.js';
+import { defaultParameters, PinnedCommittee } from '../../lib/order/committee.js';
+import type { MemberNotice } from '../../lib/order/member-io.js';
+import type { Committee, Entry, Mode } from '../../lib/order/types.js';
+import { type SimMachine, SimMessagingNetwork, SimWorld } from '../../lib/sim/index.js';
+
+const crypto = defaultCrypto();
+
+function identityOf(fill: number): Identity {
+  const seeds = { identity: new Uint8Array(32).fill(fill), static: new Uint8Array(32).fill(fill + 100) };
+  return new Identity({ crypto, seeds, networkId: 'test', now: unixMs(1_700_000_000_000) });
+}
+
+const committeeOf = (n: number, mode: Mode, delayBoundMs = 20): Committee => ({
+  networkId: 'test',
+  epoch: 1,
+  members: Array.from({ length: n }, (_, i) => ({ peer: identityOf(i + 1).peer })),
+  parameters: defaultParameters(delayBoundMs, { mode }),
+});
+
+interface Player {
+  readonly machine: SimMachine;
+  /** The broadcast as the present process of the machine has joined it. */
+  readonly orders: () => Orders;
+}
+
+/** A committee with machines for its members, and whoever else joins. */
+class Scene {
+  readonly world: SimWorld;
+  readonly committee: Committee;
+  readonly members: readonly Player[];
+  readonly notices: MemberNotice[] = [];
+  readonly failures: HopfairError[] = [];
+  readonly #network: SimMessagingNetwork;
+  #joined = 50;
+
+  constructor(n: number, mode: Mode = 'sealed', seed = 1) {
+    this.world = new SimWorld({ seed, link: { delayMs: 1, jitterMs: 1 } });
+    this.#network = new SimMessagingNetwork(this.world);
+    this.committee = committeeOf(n, mode);
+    this.members = Array.from({ length: n }, (_, i) => this.#play(`member-${i}`, identityOf(i + 1), 'member'));
+  }
+
+  join(role: 'client' | 'observer'): Player {
+    this.#joined += 1;
+    return this.#play(`${role}-${this.#joined}`, identityOf(this.#joined), role);
+  }
+
+  #play(name: string, identity: Identity, role: 'member' | 'client' | 'observer'): Player {
+    const machine = this.world.addMachine(name);
+    const { committee } = this;
+    let orders: Orders | undefined;
+    machine.start(process => {
+      const messaging = this.#network.join(process, identity.peer);
+      const common = { committee, identity, crypto, env: process.env };
+      orders = joinBroadcast(
+        messaging,
+        role === 'member' ? { ...common, role, log: process.disk.openLog('order') } : { ...common, role },
+      );
+      orders.on('notice', notice => void this.notices.push(notice));
+      orders.on('failed', error => void this.failures.push(error));
+    });
+    return {
+      machine,
+      orders: () => {
+        if (orders === undefined) throw new Error('nobody joined');
+        return orders;
+      },
+    };
+  }
+
+  run(ms: number): Promise<void> {
+    return this.world.scheduler.runForAsync(ms);
+  }
+
+  /** Lets time pass until the promise is settled. */
+  async settle<T>(promise: Promise<T>, limitMs = 20_000): Promise<T> {
+    let pending = true;
+    const done = (): void => {
+      pending = false;
+    };
+    promise.then(done, done);
+    for (let ms = 0; pending && ms < limitMs; ms += 50) await this.run(50);
+    if (pending) throw new Error(`nothing happened in ${limitMs} ms`);
+    return promise;
+  }
+}
+
+/** Collects entries from now on, until its process ends. */
+function collect(orders: Orders, from?: LogPosition): Entry[] {
+  const entries: Entry[] = [];
+  const options = from === undefined ? {} : { from };
+  void (async () => {
+    try {
+      for await (const entry of orders.entries(options)) entries.push(entry);
+    } catch {
+      // The test looks at what was collected.
+    }
+  })();
+  return entries;
+}
+
+const textOf = ({ opening }: Entry): string => (opening.kind === 'opened' ? toUtf8(opening.payload) : opening.reason);
+
+const submitAll = (orders: Orders, key: string, texts: readonly string[]): Promise<OrderReceipt[]> =>
+  Promise.all(texts.map(text => orders.submit(fromUtf8(text), { key, ttlMs: 10_000 })));
+
+const numbered = (prefix: string, count: number): string[] => Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+
+/** What makes two logs the same. */
+const fingerprint = (entries: readonly Entry[]): string[] =>
+  entries.map(({ height, index, id, laneTimes, ...entry }) =>
+    [height, index, id, textOf({ height, index, id, laneTimes, ...entry }), laneTimes.join()].join(' '),
+  );
+
+for (const [n, mode] of [
+  [1, 'sealed'],
+  [4, 'sealed'],
+  [4, 'open'],
+] as const) {
+  t.test(
+    `${n} member(s), ${mode}: every order is opened, in one log, in its stream's order, with a receipt`,
+    async t => {
+      const scene = new Scene(n, mode);
+      const clients = [scene.join('client'), scene.join('client')] as const;
+      const observer = scene.join('observer');
+      const logs = [...scene.members, ...clients, observer].map(({ orders }) => collect(orders()));
+      await scene.run(200);
+      const texts = [numbered('a', 30), numbered('b', 30)] as const;
+      const receipts = (
+        await scene.settle(Promise.all(clients.map(({ orders }, i) => submitAll(orders(), 'key', texts[i] ?? []))))
+      ).flat();
+      const opened = await scene.settle(Promise.all(receipts.map(receipt => receipt.opened)));
+      await scene.run(200);
+
+      const [log = []] = logs;
+      t.equal(log.length, 60);
+      for (const other of logs) t.strictSame(fingerprint(other), fingerprint(log));
+      t.strictSame(
+        log.map(({ index }) => index),
+        [...log.keys()],
+      );
+      for (const prefix of ['a', 'b']) {
+        const own = log.map(textOf).filter(text => text.startsWith(prefix));
+        t.strictSame(own, numbered(prefix, 30), 'no order overtakes another of its stream');
+      }
+      for (const { entry } of opened) t.strictSame(fingerprint([entry]), fingerprint([log[entry.index] as Entry]));
+
+      const pinned = new PinnedCommittee(crypto, scene.committee);
+      const receipt = receipts[7] as OrderReceipt;
+      const proof = await scene.settle(receipt.fairness());
+      const verdict = verifyProof(crypto, pinned, proof);
+      t.match(verdict, { valid: true, kind: 'receipt', facts: { id: receipt.id } });
+      for (let bit = 0; bit < proof.length * 8; bit += 13) {
+        const flipped = proof.slice();
+        flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+        if (verifyProof(crypto, pinned, flipped).valid) t.fail(`bit ${bit} of a receipt makes no difference`);
+      }
+      await scene.settle(Promise.all(clients.map(({ orders }) => orders().drain())));
+      t.strictSame(scene.failures, []);
+    },
+  );
+}
