@@ -39,42 +39,54 @@ export function chooseBatch(input: SelectionInput): Choice {
   if (late.length === 0) return { chosen: [...chosen], culprits: [] };
   const culprits = unready.filter(a => !a.debited && late.some(b => mayPrecede(a, b, input.f)));
   for (const order of late) chosen.add(order);
-  for (const b of late) for (const a of ready) addWithPredecessors(a, b);
-  return { chosen: [...chosen], culprits };
-
-  function addWithPredecessors(a: PendingOrder, b: PendingOrder): void {
-    if (chosen.has(a) || !mayPrecede(a, b, input.f)) return;
-    chosen.add(a);
-    late.push(a); // the loop above reaches it
+  let left = ready.filter(order => !chosen.has(order));
+  for (const b of late) {
+    const before = left.filter(a => mayPrecede(a, b, input.f));
+    if (before.length === 0) continue;
+    for (const a of before) chosen.add(a);
+    late.push(...before); // this loop reaches them, too
+    left = left.filter(order => !chosen.has(order));
   }
+  return { chosen: [...chosen], culprits };
 }
 
 /**
  * The candidates that wait: each has an order outside, ready or with credit, that may precede it. Who waits is outside
  * itself, so holding spreads until nothing changes.
  */
-function holdBack(holders: readonly PendingOrder[], candidates: PendingOrder[], f: number): Set<PendingOrder> {
+function holdBack(holders: readonly PendingOrder[], candidates: readonly PendingOrder[], f: number): Set<PendingOrder> {
   const held = new Set<PendingOrder>();
   const outside = [...holders];
+  const byHolder = groupBy(candidates, order => order.heldBy);
+  const byPrev = groupBy(candidates, order => factsOf(order).prev);
+  let followed = 0;
+
   const hold = (b: PendingOrder, by: PendingOrder): void => {
+    if (held.has(b) || !mayPrecede(by, b, f)) return;
     held.add(b);
     b.heldBy = by.id;
     outside.push(b);
   };
   // What held an order at the last cut mostly still does: one comparison each instead of a search.
-  const hinted = groupBy(candidates, order => order.heldBy);
-  for (const a of outside) for (const b of hinted.get(a.id) ?? []) if (!held.has(b) && mayPrecede(a, b, f)) hold(b, a);
-
-  const successors = groupBy(candidates, order => factsOf(order).prev);
-  const open = candidates.filter(order => !held.has(order));
-  open.sort((x, y) => latestHeld(y, f) - latestHeld(x, f));
-  for (const a of outside) {
-    for (const b of successors.get(a.id) ?? []) if (!held.has(b)) hold(b, a);
-    const from = earliestHold(a, f);
-    for (const b of open) {
-      if (latestHeld(b, f) < from) break;
-      if (!held.has(b) && mayPrecede(a, b, f)) hold(b, a);
+  const followHints = (): void => {
+    for (; followed < outside.length; followed++) {
+      const a = outside[followed] as PendingOrder;
+      for (const b of byHolder.get(a.id) ?? []) hold(b, a);
     }
+  };
+
+  let free = [...candidates].sort((x, y) => latestHeld(y, f) - latestHeld(x, f));
+  for (const a of outside) {
+    followHints();
+    const before = held.size;
+    for (const b of byPrev.get(a.id) ?? []) hold(b, a);
+    const from = earliestHold(a, f);
+    for (const b of free) {
+      if (latestHeld(b, f) < from) break;
+      hold(b, a);
+    }
+    followHints();
+    if (held.size > before) free = free.filter(order => !held.has(order));
   }
   return held;
 }
