@@ -6,9 +6,17 @@ const COPY_BYTES = 16_384;
 const FIRST_SLAB_BYTES = 1_024;
 const SLAB_BYTES = 65_536;
 
+/** Memory that small messages are copied into, and how many runs of it still wait. */
+interface Slab {
+  readonly bytes: Uint8Array;
+  runs: number;
+}
+
 /** A run of stream bytes. It grows while it is the last one, lies at the end of the slab and has no deadline. */
 interface Run {
   readonly bytes: Uint8Array;
+  /** Undefined where the bytes are the caller's. */
+  readonly slab: Slab | undefined;
   start: number;
   end: number;
   /** Beyond it the run, which is one whole message then, is dropped unless it has begun to leave. */
@@ -17,13 +25,16 @@ interface Run {
   headroom: boolean;
 }
 
+const newSlab = (length: number): Slab => ({ bytes: new Uint8Array(length), runs: 0 });
+
 /**
- * Small messages cost a copy into the slab and nothing else: no object, no closure. Sealing copies the bytes, so the
- * slab is used again as soon as the lane is empty.
+ * Small messages cost a copy into the slab and nothing else: no object, no closure. Sealing copies the bytes, so a slab
+ * is used again as soon as nothing in it waits.
  */
 export class SendLane {
   readonly #kind: number;
-  #slab: Uint8Array = new Uint8Array(0);
+  #slab: Slab = newSlab(0);
+  #spare: Slab | undefined;
   #slabEnd = 0;
   #runs: Run[] = [];
   #head = 0;
@@ -49,19 +60,20 @@ export class SendLane {
     this.#bytes += MESSAGE_HEADER_BYTES + length;
     if (length <= COPY_BYTES || deadline !== Number.POSITIVE_INFINITY) {
       const at = this.#reserve(MESSAGE_HEADER_BYTES + length, deadline);
-      writeU32(this.#slab, at, length);
+      writeU32(this.#slab.bytes, at, length);
       let to = at + MESSAGE_HEADER_BYTES;
       for (let i = 0; i < parts.length; i++) {
         const part = parts[i] as Uint8Array;
-        this.#slab.set(part, to);
+        this.#slab.bytes.set(part, to);
         to += part.length;
       }
       return;
     }
     const at = this.#reserve(MESSAGE_HEADER_BYTES, deadline);
-    writeU32(this.#slab, at, length);
+    writeU32(this.#slab.bytes, at, length);
     for (const bytes of parts) {
-      if (bytes.length > 0) this.#runs.push({ bytes, start: 0, end: bytes.length, deadline, headroom: false });
+      if (bytes.length === 0) continue;
+      this.#runs.push({ bytes, slab: undefined, start: 0, end: bytes.length, deadline, headroom: false });
     }
   }
 
@@ -74,8 +86,8 @@ export class SendLane {
     }
     this.#bytes += MESSAGE_HEADER_BYTES + length;
     const at = this.#reserve(MESSAGE_HEADER_BYTES + length, Number.POSITIVE_INFINITY);
-    writeU32(this.#slab, at, length);
-    this.#slab.set(message, at + MESSAGE_HEADER_BYTES);
+    writeU32(this.#slab.bytes, at, length);
+    this.#slab.bytes.set(message, at + MESSAGE_HEADER_BYTES);
   }
 
   /**
@@ -113,15 +125,18 @@ export class SendLane {
 
   /** Gives memory back that an idle lane does not need. */
   shrink(): void {
-    if (this.#bytes === 0) this.#slab = new Uint8Array(0);
+    if (this.#bytes > 0) return;
+    this.#slab = newSlab(0);
+    this.#spare = undefined;
   }
 
   clear(): void {
     this.#runs = [];
     this.#head = 0;
     this.#bytes = 0;
-    this.#slab = new Uint8Array(0);
+    this.#slab = newSlab(0);
     this.#slabEnd = 0;
+    this.#spare = undefined;
   }
 
   #writeHeader(parts: Uint8Array[], first: number, headroom: boolean, length: number): void {
@@ -136,29 +151,35 @@ export class SendLane {
 
   /** Makes room for `length` stream bytes in the slab; returns where they go. */
   #reserve(length: number, deadline: number): number {
-    const last = this.#head < this.#runs.length ? this.#runs[this.#runs.length - 1] : undefined;
-    if (this.#slabEnd + length > this.#slab.length || (last === undefined && this.#slabEnd === 0)) {
-      return this.#begin(length, deadline);
-    }
+    const slab = this.#slab;
     const at = this.#slabEnd;
+    if (at === 0 || at + length > slab.bytes.length) return this.#begin(length, deadline);
     this.#slabEnd = at + length;
-    const grows = last !== undefined && last.bytes === this.#slab && last.end === at;
-    if (grows && last.deadline === deadline && deadline === Number.POSITIVE_INFINITY) last.end = this.#slabEnd;
-    else this.#runs.push({ bytes: this.#slab, start: at, end: this.#slabEnd, deadline, headroom: false });
+    const last = this.#runs[this.#runs.length - 1];
+    const isJoined = last?.slab === slab && last.end === at && last.deadline === deadline;
+    if (isJoined && deadline === Number.POSITIVE_INFINITY) last.end = this.#slabEnd;
+    else this.#pushRun(at, this.#slabEnd, deadline, false);
     return at;
   }
 
-  /** Begins a slab: the present one again when nothing waits in it, a larger one when it was too small. */
+  /** Begins a slab: the present one again when nothing waits in it, else the spare or a larger one. */
   #begin(length: number, deadline: number): number {
     const needed = SECTION_HEADER_BYTES + length;
-    if (this.#slabEnd > 0 || this.#slab.length < needed) {
-      const size = Math.min(Math.max(this.#slab.length * 2, FIRST_SLAB_BYTES), SLAB_BYTES);
-      this.#slab = new Uint8Array(Math.max(size, needed));
+    if (this.#slab.runs > 0 || this.#slab.bytes.length < needed) {
+      const spare = this.#spare;
+      this.#spare = undefined;
+      const size = Math.min(Math.max(this.#slab.bytes.length * 2, FIRST_SLAB_BYTES), SLAB_BYTES);
+      this.#slab = spare !== undefined && spare.bytes.length >= needed ? spare : newSlab(Math.max(size, needed));
     }
     this.#slabEnd = needed;
-    const start = SECTION_HEADER_BYTES;
-    this.#runs.push({ bytes: this.#slab, start, end: needed, deadline, headroom: true });
-    return start;
+    this.#pushRun(SECTION_HEADER_BYTES, needed, deadline, true);
+    return SECTION_HEADER_BYTES;
+  }
+
+  #pushRun(start: number, end: number, deadline: number, headroom: boolean): void {
+    const slab = this.#slab;
+    slab.runs++;
+    this.#runs.push({ bytes: slab.bytes, slab, start, end, deadline, headroom });
   }
 
   #drop(run: Run): void {
@@ -168,7 +189,8 @@ export class SendLane {
   }
 
   #shift(): void {
-    this.#head++;
+    const slab = this.#runs[this.#head++]?.slab;
+    if (slab !== undefined && --slab.runs === 0 && slab !== this.#slab) this.#spare = slab;
     if (this.#head >= 64 && this.#head * 2 >= this.#runs.length) {
       this.#runs.splice(0, this.#head);
       this.#head = 0;

@@ -1,0 +1,35 @@
+/** The surroundings of a browser tab or worker. */
+import { type Env, type Logger, silentLogger } from './env.js';
+import { platformEnv } from './env-platform.js';
+
+/** What is used of the platform: this file is checked without DOM types. */
+declare class MessageChannel {
+  readonly port1: { onmessage: (() => void) | null };
+  readonly port2: { postMessage(message: undefined): void };
+}
+declare const queueMicrotask: (fn: () => void) => void;
+declare const setTimeout: (fn: () => void, delayMs: number) => unknown;
+declare const clearTimeout: (timer: unknown) => void;
+
+/** Browsers have no setImmediate, and clamp timers to 4 ms: a message to oneself arrives in the next turn. */
+function afterTurn(): (fn: () => void) => void {
+  const { port1, port2 } = new MessageChannel();
+  let waiting: (() => void)[] = [];
+  port1.onmessage = () => {
+    const due = waiting;
+    waiting = [];
+    for (const fn of due) fn();
+  };
+  return fn => {
+    if (waiting.push(fn) === 1) port2.postMessage(undefined);
+  };
+}
+
+/** Real time and randomness. Timers of hidden tabs are throttled by the browser. */
+export function browserEnv(log: Logger = silentLogger): Env {
+  const schedule = (delayMs: number, fn: () => void) => {
+    const timer = setTimeout(fn, delayMs);
+    return () => clearTimeout(timer);
+  };
+  return platformEnv({ soon: queueMicrotask, afterTurn: afterTurn(), schedule }, log);
+}

@@ -1,0 +1,10 @@
+import { tcpTransport } from '../../dist/transports/tcp.js';
+import { makeAdapter } from './peer-adapter.mjs';
+
+export default makeAdapter({
+  name: 'hopfair-tcp-hybrid',
+  label: 'hopfair channel over tcp, hybrid',
+  transport: tcpTransport(),
+  listen: 'tcp://127.0.0.1:0',
+  postQuantum: 'required',
+});

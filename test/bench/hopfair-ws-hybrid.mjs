@@ -1,0 +1,10 @@
+import { webSocketTransport } from '../../dist/transports/websocket.js';
+import { makeAdapter } from './peer-adapter.mjs';
+
+export default makeAdapter({
+  name: 'hopfair-ws-hybrid',
+  label: 'hopfair channel over ws, hybrid',
+  transport: webSocketTransport(),
+  listen: 'ws://127.0.0.1:0',
+  postQuantum: 'required',
+});
