@@ -87,6 +87,8 @@ export const LIMITS = {
   maxReceiptBytes: 16_384,
   /** Entries of a batch in one message to an observer or client. */
   maxPageEntries: 1_024,
+  /** Entries of one batch that an observer puts together from pages. */
+  maxBatchEntries: 65_536,
   /** Batches that an observer may have under way from one member. */
   maxObserverCredit: 1_024,
   maxObservers: 256,

@@ -151,6 +151,7 @@ export class Observer implements Machine<ObserverInput, ObserverEffect> {
   #onPage(source: Source, page: BatchPage): void {
     const { height, cutHash, firstIndex, logRoot, count, offset, entries } = page;
     if (firstIndex + count <= this.#next.index) return; // it was agreed on while it was under way
+    if (count > LIMITS.maxBatchEntries) return;
     if (offset === 0) source.partial = { head: page, entries: [] };
     const { partial } = source;
     if (partial === undefined || partial.head.height !== height || partial.entries.length !== offset) return;
