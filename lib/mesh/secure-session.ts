@@ -81,7 +81,9 @@ interface PathHistory {
 }
 
 export const SESSION_TAG_BYTES = 8;
-const MAX_OWED = 16;
+const MAX_OWED = 8;
+/** A frame as large as this comes from a full window, which opens only with the receipt. */
+const LARGE_FRAME_BYTES = 8_192;
 /** A path without traffic is probed before relays forget its label. */
 const PROBE_AFTER_MS = 20_000;
 
@@ -324,7 +326,9 @@ export class SecureSession {
       this.#host.onEnd(this);
       return;
     }
-    if (packet.elicits && taken) this.#owe(path, dataPacket(frame), packet.atOnce, now);
+    if (packet.elicits && taken) {
+      this.#owe(path, dataPacket(frame), packet.atOnce || frame.length >= LARGE_FRAME_BYTES, now);
+    }
     this.pump();
   }
 

@@ -29,6 +29,8 @@ export interface Copy<T> {
   receiptedAt: Instant | undefined;
 }
 
+/** A miss is a loss only when nothing comes for this long: a stall anywhere makes receipts late, not lost. */
+const LINGER_MS = 300;
 /** A path is given up after this many misses without a receipt between them, and this long. */
 const ABANDON_MISSES = 6;
 const ABANDON_SILENCE_MS = 500;
@@ -45,7 +47,7 @@ export class FlowPath<T> {
   readonly window: PathWindow = new PathWindow();
   /** Copies whose receipt may still come in time, in the order of sending. */
   readonly waiting: Map<number, Copy<T>> = new Map();
-  /** Copies that missed their receipt and whose item is not settled. */
+  /** Copies that missed their receipt; it may still come late. */
   readonly overdue: Map<number, Copy<T>> = new Map();
   /** Misses since the last receipt; misses within SRTT/4 count once. */
   misses = 0;
@@ -72,27 +74,46 @@ export class FlowPath<T> {
     this.loss.sent(copy.sentAt);
   }
 
-  remove(copy: Copy<T>): void {
-    if (this.waiting.delete(copy.packet) || this.overdue.delete(copy.packet)) this.window.settled(copy.item.bytes);
-  }
-
   noteMiss(copy: Copy<T>, now: Instant): void {
     copy.missed = true;
     this.waiting.delete(copy.packet);
-    if (copy.item.settled) this.window.settled(copy.item.bytes);
-    else this.overdue.set(copy.packet, copy);
-    this.loss.lost(now);
+    this.overdue.set(copy.packet, copy);
     if (this.#lastMissAt === undefined || now - this.#lastMissAt >= this.rtt.smoothedMs / 4) this.misses += 1;
     this.#firstMissAt ??= copy.sentAt;
     this.#lastMissAt = now;
   }
 
   noteReceipt(copy: Copy<T>, now: Instant): void {
-    if (copy.missed) this.loss.lost(now, -1);
     copy.receiptedAt = now;
-    this.remove(copy);
+    this.#remove(copy);
     this.misses = 0;
     this.#firstMissAt = undefined;
+  }
+
+  /** Counts as lost, and forgets, what is overdue for too long. True when there was any. */
+  countLosses(now: Instant): boolean {
+    let any = false;
+    for (const copy of this.overdue.values()) {
+      if (now < this.#lostAt(copy)) break;
+      this.#remove(copy);
+      this.loss.lost(now);
+      any = true;
+    }
+    return any;
+  }
+
+  #lostAt(copy: Copy<T>): Instant {
+    return after(copy.sentAt, Math.max(LINGER_MS, 4 * this.rtt.ptoMs));
+  }
+
+  /** When the oldest overdue copy is lost. */
+  get nextLossAt(): Instant | undefined {
+    const oldest = this.overdue.values().next();
+    return oldest.done ? undefined : this.#lostAt(oldest.value);
+  }
+
+  #remove(copy: Copy<T>): void {
+    if (this.waiting.delete(copy.packet) || this.overdue.delete(copy.packet)) this.window.settled(copy.item.bytes);
   }
 
   /** Its own frames are missing right now, so a hedge over it would only feed the storm. */

@@ -30,9 +30,13 @@ const EXPLORATION_SHARE = 0.015;
 const CRITICAL_BYTES_PER_SECOND = 1_000_000;
 const CRITICAL_BURST_BYTES = 262_144;
 /** A tick this late means that this process stalled, not that the network did. */
-const STALL_MS = 10;
-/** After a stall, receipts that already wait in the sockets are read before anything is judged. */
-const GRACE_MS = 1;
+const STALL_MS = 2;
+/**
+ * After a stall, receipts that already wait in the sockets are read before anything is judged: at least one poll, and as
+ * long as the stall took, since whatever stalled us has stalled others on this host too.
+ */
+const MIN_GRACE_MS = 1;
+const MAX_GRACE_MS = 100;
 const MAX_RETRY_MS = 1_000;
 const REFUSAL_NOTICE_MS = 1_000;
 /** Critical payloads may exceed a full window by this much. */
@@ -149,6 +153,7 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     };
     for (const path of this.#paths.values()) {
       consider(path.deadline);
+      consider(path.nextLossAt);
       consider(path.abandonAt);
     }
     if (this.#active) for (const at of this.#late.values()) consider(at);
@@ -356,15 +361,15 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     item.settled = true;
     this.#unsettled.delete(item);
     this.#late.delete(item);
-    for (const copy of item.copies) if (copy.missed) copy.path.remove(copy);
     effects.push({ kind: 'settled', payload: item.payload, outcome });
   }
 
   // ---------------------------------------------------------------- misses
 
   #tick(effects: Effects<T>, now: Instant): void {
-    if (this.#graceUntil === undefined && this.#promised !== undefined && now - this.#promised > STALL_MS) {
-      this.#graceUntil = after(now, GRACE_MS);
+    const lateMs = this.#promised === undefined ? 0 : now - this.#promised;
+    if (this.#graceUntil === undefined && lateMs > STALL_MS) {
+      this.#graceUntil = after(now, Math.min(Math.max(lateMs, MIN_GRACE_MS), MAX_GRACE_MS));
       return;
     }
     if (this.#graceUntil !== undefined && now < this.#graceUntil) return;
@@ -380,6 +385,9 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     }
     // First all are counted, then they are judged: whether every path is silent must be known before one is blamed.
     for (const copy of missed) this.#missed(copy, effects, now);
+    for (const path of this.#paths.values()) {
+      if (path.countLosses(now) && path === this.#active) this.#judgeLoss(path, effects, now);
+    }
     for (const [item, at] of this.#late) if (now >= at) this.#retransmit(item, effects, now);
     for (const path of this.#paths.values()) {
       if (path.abandonAt !== undefined && now >= path.abandonAt) effects.push({ kind: 'abandon', path: path.id });
@@ -410,15 +418,19 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
   #judgeMiss(copy: Copy<T>, effects: Effects<T>, now: Instant): void {
     const { active, standby } = this;
     if (active === undefined || standby === undefined || standby.sour(now)) return; // nobody is blamed
-    const verdict = active.loss.verdict();
-    const other = standby.loss.verdict();
-    if (verdict !== undefined && (other === undefined || other.share < verdict.share)) {
-      this.#switchTo(standby, 'loss', [verdict.share, verdict.threshold, 'share'], copy.sentAt, effects, now);
-      return;
-    }
     this.#suspect('unreceipted', copy.sentAt, now);
     const rival = copy.item.copies.find(candidate => candidate.path === standby);
     if (rival?.receiptedAt !== undefined) this.#point('standby', effects, now);
+  }
+
+  /** Losses that hedges made good all the same: what a relay drops now and then adds up over the windows. */
+  #judgeLoss(active: FlowPath<T>, effects: Effects<T>, now: Instant): void {
+    const { standby } = this;
+    const verdict = active.loss.verdict();
+    if (verdict === undefined || standby === undefined || standby.sour(now)) return;
+    const other = standby.loss.verdict();
+    if (other !== undefined && other.share >= verdict.share) return;
+    this.#switchTo(standby, 'loss', [verdict.share, verdict.threshold, 'share'], now, effects, now);
   }
 
   // ---------------------------------------------------------------- races
@@ -453,6 +465,7 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
 
   #pair(incumbent: Copy<T>, standby: Copy<T>): void {
     if (incumbent.receiptedAt === undefined || standby.receiptedAt === undefined) return;
+    if (incumbent.path.window.selfInflicted) return; // our own queue, not the path
     this.#pairs.add(incumbent.receiptedAt - incumbent.sentAt, standby.receiptedAt - standby.sentAt);
   }
 

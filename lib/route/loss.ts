@@ -60,9 +60,9 @@ export class LossMeter {
     for (const { counts } of this.#windows) counts.count(nowMs, 1, 0);
   }
 
-  /** A packet that was counted as sent turned out lost, or (`-1`) not lost after all. */
-  lost(nowMs: number, packets = 1): void {
-    for (const { counts } of this.#windows) counts.count(nowMs, 0, packets);
+  /** A packet that was counted as sent turned out lost. */
+  lost(nowMs: number): void {
+    for (const { counts } of this.#windows) counts.count(nowMs, 0, 1);
   }
 
   /** The first window whose loss is above what it tolerates. */
