@@ -65,8 +65,13 @@ export class CensorshipWatch {
     this.#waiting[lane] = [];
   }
 
-  nextDeadline(): Instant | undefined {
-    const firsts = this.#waiting.map(waiting => waiting.find(({ forwardedAt }) => forwardedAt === undefined));
+  /** When `due` of this cut has something to forward. */
+  nextDeadline(cut: Cut): Instant | undefined {
+    const firsts = this.#waiting.map((waiting, lane) =>
+      waiting.find(
+        ({ chunk, forwardedAt }) => forwardedAt === undefined && chunk.sequence > (cut[lane]?.sequence ?? 0),
+      ),
+    );
     return earliest(...firsts.map(first => first && after(first.arrivedAt, this.#patienceMs)));
   }
 

@@ -160,7 +160,7 @@ export class Member implements Machine<MemberInput, MemberEffect> {
       this.#simplex.nextDeadline(),
       this.#fetcher.nextDeadline(),
       this.#mayCloseChunk(work) ? this.#chunkAt : undefined,
-      work ? this.#censorship.nextDeadline() : undefined,
+      work ? this.#censorship.nextDeadline(this.#simplex.highestNotarized.cut) : undefined,
       work ? this.#reveal.nextDeadline() : undefined,
     );
   }
