@@ -218,8 +218,8 @@ export class OrderSender implements PortHandler {
       this.#sealAgain(found.order);
       this.#options.onChange();
     } else {
-      const code = verdict === 'expired' ? 'ORDER_EXPIRED' : 'ORDER_REJECTED';
-      this.#fail(found.order, new HopfairError(code, `2f+1 members refuse the order for good: ${verdict}`));
+      const code = verdict === 'expired' || verdict === 'gone' ? 'ORDER_EXPIRED' : 'ORDER_REJECTED';
+      this.#fail(found.order, new HopfairError(code, `the members refuse the order for good: ${verdict}`));
     }
   }
 

@@ -9,6 +9,9 @@ import type { Tolerance, ValidatorIndex } from '../order/types.js';
 /** Refusals that may pass: the member may still list the same envelope later. */
 const PASSING: ReadonlySet<RejectReason> = new Set(['predecessor', 'quota', 'abstaining']);
 
+/** Not what a member thinks of the order, but what the final cuts say. */
+const DECIDED: ReadonlySet<RejectReason> = new Set(['gone', 'double']);
+
 export interface Opened extends OpenedItem {
   readonly height: number;
 }
@@ -53,14 +56,19 @@ export class OrderTally {
   }
 
   /**
-   * Why the order can never be emitted any more, once 2f+1 members have refused it for good; the reason that most of
-   * them gave. Undefined as long as it still may be.
+   * Why the order can never be emitted any more: f+1 members read it in the final cuts, or 2f+1 have refused it for good,
+   * and this is what most of them say. Undefined as long as it still may be emitted.
    */
   refuse(from: ValidatorIndex, reason: RejectReason): RejectReason | undefined {
     this.#refusals.set(from, reason);
+    const { f } = this.#tolerance;
+    if (DECIDED.has(reason) && this.#countRefusals(reason) > f) return reason;
     const final = [...this.#refusals.values()].filter(refusal => !PASSING.has(refusal));
-    if (final.length < 2 * this.#tolerance.f + 1) return undefined;
-    const votes = (candidate: RejectReason): number => final.filter(refusal => refusal === candidate).length;
-    return final.reduce((most, candidate) => (votes(candidate) > votes(most) ? candidate : most));
+    if (final.length < 2 * f + 1) return undefined;
+    return final.reduce((most, next) => (this.#countRefusals(next) > this.#countRefusals(most) ? next : most));
+  }
+
+  #countRefusals(reason: RejectReason): number {
+    return [...this.#refusals.values()].filter(refusal => refusal === reason).length;
   }
 }

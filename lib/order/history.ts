@@ -14,7 +14,7 @@ import {
 } from './fairness-receipt.js';
 import type { EmittedBatch } from './linearizer-io.js';
 import type { RootMessage } from './messages.js';
-import type { Batch, OrderId, ValidatorIndex } from './types.js';
+import type { Batch, Entry, OrderId, ValidatorIndex } from './types.js';
 
 interface Kept extends EmittedBatch {
   readonly statement: RootStatement;
@@ -86,6 +86,12 @@ export class History {
       else high = middle;
     }
     return this.#batches[low];
+  }
+
+  /** The entry of this order, while its batch is kept. */
+  entryOf(id: OrderId): Entry | undefined {
+    const height = this.#heightOf.get(id);
+    return height === undefined ? undefined : this.batch(height)?.entries.find(entry => entry.id === id);
   }
 
   /** This member's signature on the root after a batch, made when first needed. */

@@ -85,6 +85,11 @@ export class Linearizer {
     return this.#state.watermarks.get(streamName(position));
   }
 
+  /** True when this order can never be selected; remembered until its expiry. */
+  isGone(id: OrderId): boolean {
+    return this.#state.closed.get(id) === 'gone';
+  }
+
   /** Orders that this cut brings to more than f lanes and `factsOf` does not know: an honest lister has each of them. */
   missing(cut: FinalCut, factsOf: FactsOf): OrderId[] {
     const { f } = this.#committee.tolerance;

@@ -87,6 +87,10 @@ export const REJECT_REASONS = [
   'predecessor',
   'quota',
   'abstaining',
+  /** Final: no cut can select the order any more. */
+  'gone',
+  /** Final: another order of the same sender, stream and sequence was taken. */
+  'double',
 ] as const;
 export type RejectReason = (typeof REJECT_REASONS)[number];
 

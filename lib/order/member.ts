@@ -10,7 +10,7 @@ import { earliest, type Machine } from '../machine.js';
 import { Archive } from './archive.js';
 import { CensorshipWatch } from './censorship.js';
 import { type Chunk, decodeChunk } from './chunk.js';
-import { type ClientMessage, decodeClientMessage, isClientMessage } from './client-messages.js';
+import { type ClientMessage, decodeClientMessage, isClientMessage, type OpenedItem } from './client-messages.js';
 import { PinnedCommittee } from './committee.js';
 import { type Block, type Cut, decodeBlock, genesisBlock, type LaneHead } from './cut.js';
 import { type Evidence, encodeEvidence } from './evidence.js';
@@ -19,7 +19,7 @@ import { History } from './history.js';
 import { Intake } from './intake.js';
 import { advance, cutIsValid, Lane, LaneWriter } from './lane.js';
 import { Linearizer } from './linearizer.js';
-import type { Selection } from './linearizer-io.js';
+import type { GoneOrder, Selection } from './linearizer-io.js';
 import { Links } from './links.js';
 import type { MemberEffect, MemberInput, MemberLog, MemberOptions, Restored } from './member-io.js';
 import { decodeMemberMessage, type MemberMessage, sharesBody } from './messages.js';
@@ -32,7 +32,7 @@ import { type Revealed, RevealStage } from './reveal.js';
 import { Sequencer } from './sequencer.js';
 import { type CutRules, Simplex, type SimplexEffect, type SimplexInput } from './simplex.js';
 import { decodeSubmission } from './submission.js';
-import type { HashHex, OrderId, ValidatorIndex } from './types.js';
+import type { Entry, HashHex, OrderId, ValidatorIndex } from './types.js';
 import { Voters } from './voters.js';
 
 const FIRST_CHUNK_MS = 2;
@@ -340,6 +340,8 @@ export class Member implements Machine<MemberInput, MemberEffect> {
     } else if (!this.#intake.submit(submission, this.#unix)) {
       this.#banned.add(from);
       this.#out.notice({ kind: 'misbehaviour', peer: from, what: 'the signature of a batch is wrong' });
+    } else {
+      this.#tellFate(from, ids);
     }
   }
 
@@ -655,6 +657,7 @@ export class Member implements Machine<MemberInput, MemberEffect> {
       this.#lanes[lane]?.settle(head);
     });
     this.#censorship.settle(cut);
+    this.#tellGone(gone);
     for (const { id, instead } of gone) {
       const [first, second] = [this.#pool.get(id), instead === undefined ? undefined : this.#pool.get(instead)];
       if (first !== undefined && second !== undefined) this.#report({ kind: 'double-sequence', first, second });
@@ -669,6 +672,26 @@ export class Member implements Machine<MemberInput, MemberEffect> {
     for (const id of open) this.#intake.selected(id, this.#unix);
   }
 
+  /** What stood behind these orders in their streams is gone too: that their senders conclude themselves. */
+  #tellGone(gone: readonly GoneOrder[]): void {
+    for (const reason of ['expired', 'double'] as const) {
+      const ids = gone.filter(order => order.reason === reason).map(({ id }) => id);
+      for (const [sender, page] of this.#bySender(ids, id => id, LIMITS.maxBatchOrders)) {
+        this.#out.reply(sender, { kind: 'rejected', reason: reason === 'expired' ? 'gone' : reason, ids: page });
+      }
+    }
+  }
+
+  /** A client that sends an order again, after its fate was decided, has not heard of it. */
+  #tellFate(sender: PeerId, ids: readonly OrderId[]): void {
+    const gone = ids.filter(id => this.#linearizer.isGone(id));
+    if (gone.length > 0) this.#out.reply(sender, { kind: 'rejected', reason: 'gone', ids: gone });
+    for (const entry of ids.map(id => this.#history.entryOf(id))) {
+      if (entry === undefined) continue;
+      this.#out.reply(sender, { kind: 'opened', height: entry.height, items: [openedItem(entry)] });
+    }
+  }
+
   #deliver({ emitted, verdicts }: Revealed): void {
     const { batch } = emitted;
     const { height, firstIndex, entries } = batch;
@@ -680,12 +703,7 @@ export class Member implements Machine<MemberInput, MemberEffect> {
       const root = this.#history.ownRoot(height);
       if (root !== undefined) this.#out.send('all', root);
       for (const [sender, of] of this.#bySender(entries, ({ id }) => id)) {
-        const items = of.map(({ id, index, opening, laneTimes }) => ({
-          id,
-          index,
-          void: opening.kind === 'void' ? opening.reason : undefined,
-          laneTimes,
-        }));
+        const items = of.map(openedItem);
         this.#out.reply(sender, { kind: 'opened', height, items });
       }
       this.#readers.push();
@@ -694,7 +712,11 @@ export class Member implements Machine<MemberInput, MemberEffect> {
   }
 
   /** Groups what concerns senders that have a session with this member, in pages that fit into a message. */
-  *#bySender<T>(items: readonly T[], idOf: (item: T) => OrderId): Generator<[PeerId, T[]]> {
+  *#bySender<T>(
+    items: readonly T[],
+    idOf: (item: T) => OrderId,
+    pageSize: number = LIMITS.maxPageEntries,
+  ): Generator<[PeerId, T[]]> {
     const groups = new Map<PeerId, T[]>();
     for (const item of items) {
       const sender = this.#pool.get(idOf(item))?.envelope.sender;
@@ -704,8 +726,8 @@ export class Member implements Machine<MemberInput, MemberEffect> {
       groups.set(sender, group);
     }
     for (const [sender, group] of groups) {
-      for (let at = 0; at < group.length; at += LIMITS.maxPageEntries) {
-        yield [sender, group.slice(at, at + LIMITS.maxPageEntries)];
+      for (let at = 0; at < group.length; at += pageSize) {
+        yield [sender, group.slice(at, at + pageSize)];
       }
     }
   }
@@ -784,3 +806,10 @@ export class Member implements Machine<MemberInput, MemberEffect> {
     this.#intake.sweep(this.#unix);
   }
 }
+
+const openedItem = ({ id, index, opening, laneTimes }: Entry): OpenedItem => ({
+  id,
+  index,
+  void: opening.kind === 'void' ? opening.reason : undefined,
+  laneTimes,
+});

@@ -168,3 +168,127 @@ for (const [n, mode] of [
     },
   );
 }
+
+t.test('a member that is killed amid the traffic comes back from its log, and misses and repeats nothing', async t => {
+  const scene = new Scene(4);
+  const client = scene.join('client');
+  const logs = scene.members.slice(1).map(({ orders }) => collect(orders()));
+  await scene.run(200);
+  const [victim] = scene.members as [Player];
+  const before = collect(victim.orders());
+  const submitted = submitAll(client.orders(), 'key', numbered('x', 40));
+  await scene.run(12);
+  victim.machine.crash();
+  const receipts = await scene.settle(submitted);
+  const more = scene.settle(submitAll(client.orders(), 'other', numbered('y', 40)));
+  victim.machine.restart();
+  const after = collect(victim.orders());
+  receipts.push(...(await more));
+  const opened = await scene.settle(Promise.all(receipts.map(receipt => receipt.opened)));
+  await scene.run(2_000);
+  const [log = []] = logs;
+  t.equal(new Set(opened.map(({ entry }) => entry.index)).size, 80);
+  t.equal(log.length, 80);
+  for (const other of [...logs, after]) t.strictSame(fingerprint(other), fingerprint(log));
+  t.strictSame(fingerprint(before), fingerprint(log.slice(0, before.length)), 'what it delivered before stands');
+  t.ok(scene.notices.some(({ kind }) => kind === 'recovered'));
+  t.notOk(scene.notices.some(({ kind }) => kind === 'abstaining'));
+
+  await scene.settle(submitAll(client.orders(), 'last', ['z']));
+  for (const { machine } of scene.members.slice(1, 2)) machine.crash();
+  const [last] = await scene.settle(submitAll(client.orders(), 'last', ['zz']));
+  t.match(
+    await scene.settle((last as OrderReceipt).opened),
+    { entry: { sequence: 2 } },
+    'it votes again: 3 of 4 suffice',
+  );
+});
+
+t.test(
+  'an order that the committee cannot order in time fails as expired, and its successor takes its place',
+  async t => {
+    const scene = new Scene(4);
+    const client = scene.join('client');
+    await scene.run(200);
+    for (const { machine } of scene.members.slice(2)) machine.crash();
+    const orders = client.orders();
+    const first = await scene.settle(orders.submit(fromUtf8('late'), { key: 'k', ttlMs: 300 }));
+    const second = await scene.settle(orders.submit(fromUtf8('patient'), { key: 'k', ttlMs: 20_000 }));
+    t.match(second.position, { sequence: 2 });
+    await scene.run(1_000);
+    for (const { machine } of scene.members.slice(2)) machine.restart();
+    const expired = t.rejects(first.opened, { code: 'ORDER_EXPIRED' });
+    const { entry } = await scene.settle(second.opened);
+    await scene.settle(expired);
+    t.match(entry, { index: 0, sequence: 1 });
+    t.equal(textOf(entry), 'patient');
+    const log = collect(scene.members[0]?.orders() as Orders);
+    await scene.run(1_000);
+    t.strictSame(log.map(textOf), ['patient'], 'the order that failed is nowhere');
+  },
+);
+
+t.test('an observer that comes late, or back, reads from where it wants, exactly once', async t => {
+  const scene = new Scene(4);
+  const client = scene.join('client');
+  await scene.run(200);
+  const submit = async (texts: readonly string[]): Promise<void> => {
+    const receipts = await scene.settle(submitAll(client.orders(), 'key', texts));
+    await scene.settle(Promise.all(receipts.map(receipt => receipt.opened)));
+  };
+  await submit(numbered('a', 10));
+  const late = scene.join('observer');
+  const whole = collect(late.orders());
+  await scene.run(1_000);
+  t.strictSame(whole.map(textOf), numbered('a', 10));
+  const { height, index } = whole[6] as Entry;
+  late.machine.crash();
+  for (const { machine } of scene.members.slice(0, 1)) machine.crash();
+  await submit(numbered('b', 10));
+  late.machine.restart();
+  const resumed = collect(late.orders(), { height, index });
+  const second = collect(late.orders(), { height, index: index + 2 });
+  await submit(numbered('c', 5));
+  await scene.run(2_000);
+  const expected = [...numbered('a', 10).slice(6), ...numbered('b', 10), ...numbered('c', 5)];
+  t.strictSame(resumed.map(textOf), expected);
+  t.strictSame(second.map(textOf), expected.slice(2), 'two readers of one observer do not disturb each other');
+  const earlier = collect(late.orders(), { height: 0, index: 0 });
+  await scene.run(2_000);
+  t.equal(earlier.length, 25, 'one may go back to what was not asked for before');
+  t.equal(resumed.length, expected.length);
+});
+
+t.test('a member whose disk fails says so and stops; the others go on without it', async t => {
+  const scene = new Scene(4);
+  const client = scene.join('client');
+  await scene.run(200);
+  const [victim] = scene.members as [Player];
+  const log = collect(victim.orders());
+  victim.machine.disk.faults = { ioError: 1 };
+  const receipts = await scene.settle(submitAll(client.orders(), 'key', numbered('a', 5)));
+  await scene.settle(Promise.all(receipts.map(receipt => receipt.opened)));
+  t.strictSame(
+    scene.failures.map(({ code }) => code),
+    ['STORAGE_FAILED'],
+  );
+  t.strictSame(log, []);
+  await scene.settle(t.rejects(victim.orders().entries()[Symbol.asyncIterator]().next(), { code: 'STORAGE_FAILED' }));
+});
+
+t.test('who may not submit is told so, and who is no member cannot become one', async t => {
+  const scene = new Scene(1);
+  const observer = scene.join('observer');
+  await t.rejects(observer.orders().submit(fromUtf8('x'), { key: 'k' }), { code: 'INVALID_STATE' });
+  await t.rejects((scene.members[0] as Player).orders().submit(fromUtf8('x'), { key: 'k' }), { code: 'INVALID_STATE' });
+  const identity = identityOf(99);
+  scene.world.addMachine('stranger').start(process => {
+    const messaging = new SimMessagingNetwork(scene.world).join(process, identity.peer);
+    const { env, disk } = process;
+    const log = disk.openLog('order');
+    const join = (committee: Committee): unknown =>
+      joinBroadcast(messaging, { committee, identity, crypto, env, role: 'member', log });
+    t.throws(() => join(scene.committee), { code: 'INVALID_ARGUMENT' });
+    t.throws(() => join({ ...scene.committee, members: [] }), { code: 'COMMITTEE_UNSOUND' });
+  });
+});
