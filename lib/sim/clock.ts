@@ -3,6 +3,7 @@
  * differs at every start, so code that compares instants of two machines, or instants with wall time, fails at once.
  */
 import { type Cancel, type Clock, type Instant, instant, type UnixMs, unixMs } from '../env.js';
+import { invariant } from '../errors.js';
 import type { Scheduler } from './scheduler.js';
 
 export interface ClockErrors {
@@ -17,6 +18,9 @@ export const SIMULATED_START_UNIX_MS = 1_723_075_200_000;
 
 /** Timers are never early, in spite of rounding, and time passes even between timers of no delay. */
 const TIMER_LATENESS_MS = 0.001;
+/** A timer of less than this is for now; so many of them in a row, and nothing else, are a loop that never ends. */
+const IMMEDIATE_MS = 0.01;
+const MAX_IMMEDIATE_TIMERS = 1_000;
 
 /** The error of one machine's clocks; it stays when a process restarts. */
 export class MachineClock {
@@ -51,6 +55,7 @@ export class ProcessClock implements Clock {
   readonly #machine: MachineClock;
   readonly #originMs: number;
   readonly #enter: (fn: () => void) => void;
+  #immediateTimers = 0;
 
   constructor(scheduler: Scheduler, machine: MachineClock, originMs: number, enter: (fn: () => void) => void) {
     this.#scheduler = scheduler;
@@ -72,7 +77,10 @@ export class ProcessClock implements Clock {
     const trueDelayMs = Math.max(0, delayMs) / this.#machine.rate + TIMER_LATENESS_MS;
     const cancel = this.#scheduler.after(trueDelayMs, () => {
       this.#enter(() => {
-        if (!cancelled) fn();
+        if (cancelled) return;
+        this.#immediateTimers = delayMs < IMMEDIATE_MS ? this.#immediateTimers + 1 : 0;
+        invariant(this.#immediateTimers < MAX_IMMEDIATE_TIMERS, 'a process sets itself timers for now for ever');
+        fn();
       });
     });
     return () => {

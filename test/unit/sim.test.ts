@@ -60,6 +60,15 @@ t.test('an event that defers for ever is an error, not a hang', async t => {
   t.throws(() => scheduler.runFor(1), { code: 'INTERNAL' });
 });
 
+t.test('a process that wakes itself for ever at one instant is caught', async t => {
+  const world = new SimWorld({ seed: 1 });
+  world.addMachine('m').start(({ env }) => {
+    const again = () => env.clock.schedule(0, again);
+    again();
+  });
+  t.throws(() => world.scheduler.runFor(1_000), { code: 'INTERNAL' });
+});
+
 t.test('sources of chance repeat by seed, differ by fork, and a fork does not move its parent', async t => {
   const [a, b] = [new SeededRng(1), new SeededRng(1)];
   a.fork('x').bytes(64);

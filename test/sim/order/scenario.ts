@@ -21,7 +21,6 @@ export const orderScenario: Scenario = {
   faults: [
     'jitter',
     'drop',
-    'reorder',
     'clog',
     'partition-two-way',
     'partition-one-way',
