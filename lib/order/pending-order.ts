@@ -75,16 +75,17 @@ export function lanesBefore(a: Listed, b: Listed): number {
 export const medianTime = (order: Listed): number => order.sortedTimes[(order.sortedTimes.length - 1) >> 1] ?? Infinity;
 
 /**
- * pre(a, b) for two orders of which b is ready: a may precede b for every honest lane. When more than f lanes contradict
- * it, at least one honest lane saw b first.
- */
-export function mayPrecede(a: PendingOrder, b: PendingOrder, f: number): boolean {
-  return b.facts?.prev === a.id || lanesBefore(b, a) <= f;
-}
-
-/**
  * pre(a, b) without `prev` implies earliest(a) <= latest(b): of the first 2f+1 lanes to list b at most f contradict, so
  * f+1 list a by the time of the last of them. It spares comparing every two orders.
  */
 export const earliestHold = (a: Listed, f: number): number => a.sortedTimes[f] ?? Infinity;
 export const latestHeld = (b: Listed, f: number): number => b.sortedTimes[2 * f] ?? Infinity;
+
+/**
+ * pre(a, b) for two supported orders of which b is solid: a may precede b for every honest lane. When more than f lanes
+ * contradict it, at least one honest lane saw b first.
+ */
+export function mayPrecede(a: PendingOrder, b: PendingOrder, f: number): boolean {
+  if (b.facts?.prev === a.id) return true;
+  return earliestHold(a, f) <= latestHeld(b, f) && lanesBefore(b, a) <= f;
+}

@@ -245,6 +245,7 @@ export function verifyOrderBatch(
   ids: readonly OrderId[],
   signature: Uint8Array,
 ): boolean {
+  if (ids.length < 1 || ids.length > LIMITS.maxBatchOrders) return false;
   const message = committee.signingBytes('order-batch', encodeOrderBatch(ids));
   return crypto.verify(publicKeyOf(sender), message, signature);
 }

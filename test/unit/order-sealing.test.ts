@@ -303,6 +303,7 @@ t.test('a batch signature covers exactly its list of ids, its sender, network an
   const { descriptor } = committee;
   const later = new PinnedCommittee(crypto, { ...descriptor, epoch: 2 });
   t.notOk(verify('alice', ids, later));
+  t.notOk(verify('alice', []));
   t.throws(() => encodeOrderBatch([]), { code: 'INVALID_ARGUMENT' });
 });
 
