@@ -1,6 +1,8 @@
 /** The side of a channel that faces its application: holds messages while there is no handler or it has paused. */
 import type { Clock } from '../env.js';
 import type { HopfairError } from '../errors.js';
+import { MessageStore } from './message-store.js';
+import { PRIORITIES } from './record.js';
 import type { ChannelHandler, Priority } from './types.js';
 
 /**
@@ -11,9 +13,7 @@ export class HeldMessages {
   readonly #clock: Clock;
   readonly #onReleased: () => void;
   #handler: ChannelHandler | undefined;
-  #messages: Uint8Array[] = [];
-  #priorities: Priority[] = [];
-  #bytes = 0;
+  readonly #store = new MessageStore();
   #paused = false;
   #releasing = false;
   #end: { readonly cause: HopfairError | undefined } | undefined;
@@ -24,12 +24,13 @@ export class HeldMessages {
     this.#onReleased = onReleased;
   }
 
+  /** Headers included, as they were charged. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#store.bytes;
   }
 
   get isEmpty(): boolean {
-    return this.#messages.length === 0;
+    return this.#store.isEmpty;
   }
 
   attach(handler: ChannelHandler): void {
@@ -46,22 +47,16 @@ export class HeldMessages {
     this.#scheduleRelease();
   }
 
-  deliver(message: Uint8Array, priority: Priority): void {
-    if (this.#handler !== undefined && !this.#paused && this.#messages.length === 0) {
-      this.#handler.onMessage(message, priority);
-      return;
-    }
-    this.#messages.push(message);
-    this.#priorities.push(priority);
-    this.#bytes += message.length;
+  deliver(message: Uint8Array, rank: number): void {
+    const handler = this.#handler;
+    if (handler === undefined || this.#paused || !this.#store.isEmpty) this.#store.push(message, rank);
+    else handler.onMessage(message, PRIORITIES[rank] as Priority);
   }
 
   /** Nothing is delivered any more but `onClose`. */
   end(cause: HopfairError | undefined): void {
     this.#end = { cause };
-    this.#messages = [];
-    this.#priorities = [];
-    this.#bytes = 0;
+    this.#store.clear();
     this.#scheduleRelease();
   }
 
@@ -75,14 +70,10 @@ export class HeldMessages {
     this.#releasing = false;
     const handler = this.#handler;
     if (handler === undefined || this.#closed) return;
-    let next = 0;
-    while (next < this.#messages.length && !this.#paused && this.#end === undefined) {
-      const message = this.#messages[next] as Uint8Array;
-      this.#bytes -= message.length;
-      handler.onMessage(message, this.#priorities[next++] as Priority);
-    }
-    this.#messages.splice(0, next);
-    this.#priorities.splice(0, next);
+    const deliver = (message: Uint8Array, rank: number): void => {
+      handler.onMessage(message, PRIORITIES[rank] as Priority);
+    };
+    while (!this.#store.isEmpty && !this.#paused && this.#end === undefined) this.#store.shift(deliver);
     if (this.#end === undefined) this.#onReleased();
     else {
       this.#closed = true;

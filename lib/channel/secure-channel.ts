@@ -139,7 +139,7 @@ export class SecureChannel implements Channel {
     this.#liveness = new LivenessWatch(limits, now);
     this.#held = new HeldMessages(env.clock, () => this.#onReleased());
     this.#receiveLanes = PRIORITIES.map(
-      priority => new ReceiveLane(limits.maxChannelMessageBytes, message => this.#onMessage(message, priority)),
+      (_, rank) => new ReceiveLane(limits.maxChannelMessageBytes, message => this.#onMessage(message, rank)),
     );
     this.#cancelTimer = env.clock.schedule(limits.pingIntervalMs, this.#onTimer);
   }
@@ -318,11 +318,11 @@ export class SecureChannel implements Channel {
     }
   }
 
-  #onMessage(message: Uint8Array, priority: Priority): void {
+  #onMessage(message: Uint8Array, rank: number): void {
     if (this.#state === 'closed') return;
     this.#receivedMessages++;
     this.#receivedBytes += message.length;
-    this.#held.deliver(message, priority);
+    this.#held.deliver(message, rank);
   }
 
   #onPeerEnd(reason: number): void {
