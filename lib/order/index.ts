@@ -2,7 +2,7 @@
  * The order core: from sealed orders of many senders to one fair log, the same at every member of a committee. It knows
  * sealing, lanes, consensus on cuts, the linearizer and proofs; all of it is a pure function of inputs, and time,
  * randomness and cryptography are handed in. It must never know sockets, disks, routes, clocks or what a payload means:
- * the shells of lib/broadcast carry its effects out. docs/protocol tells the protocol; begin with member.ts.
+ * the shells of lib/broadcast carry its effects out. docs/order.md tells the protocol; begin with member.ts.
  */
 export * from './client-messages.js';
 export {

@@ -32,6 +32,8 @@ export class Linearizer {
   readonly #committee: PinnedCommittee;
   readonly #tie: TieRule;
   readonly #state: LinearizerState;
+  /** Ready orders that the last cut did not choose. */
+  #held = 0;
 
   constructor(crypto: CryptoProvider, committee: PinnedCommittee, state?: LinearizerState) {
     const { profile, epsilonMs } = committee.parameters;
@@ -39,6 +41,7 @@ export class Linearizer {
     this.#committee = committee;
     this.#tie = profile === 'auction' ? { kind: 'window' } : { kind: 'bucket', epsilonMs };
     this.#state = state ?? emptyState(committee.tolerance.n);
+    this.#countHeld();
   }
 
   /**
@@ -67,9 +70,7 @@ export class Linearizer {
 
   /** True while a ready order or a selected batch waits: only further cuts and verdicts help. */
   get busy(): boolean {
-    if (this.#state.waiting.length > 0) return true;
-    for (const order of this.#state.pending.values()) if (order.ready !== undefined) return true;
-    return false;
+    return this.#held > 0 || this.#state.waiting.length > 0;
   }
 
   /** The oldest selected batch that is not emitted: the height, and the orders whose verdicts `emit` needs. */
@@ -130,8 +131,14 @@ export class Linearizer {
     const gone: GoneOrder[] = [];
     this.#sift(gone);
     const orders = this.#select(gone);
+    this.#countHeld();
     if (orders.length > 0) state.waiting.push({ height: cut.height, cutHash: cut.hash, orders });
     return { height: cut.height, cutHash: cut.hash, open: orders.map(({ id }) => id), gone };
+  }
+
+  #countHeld(): void {
+    this.#held = 0;
+    for (const { ready } of this.#state.pending.values()) if (ready !== undefined) this.#held++;
   }
 
   #list(cut: FinalCut, factsOf: FactsOf): void {

@@ -1,5 +1,5 @@
 /**
- * The words that all files of the order core share. See docs/protocol for the protocol itself.
+ * The words that all files of the order core share. See docs/order.md for the protocol itself.
  */
 import type { UnixMs } from '../env.js';
 import type { PeerId } from '../identity/peer-id.js';

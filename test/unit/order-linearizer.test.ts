@@ -97,9 +97,11 @@ t.test('an order waits for one that may come before it, W cuts and H of cut time
   held.order('first');
   held.order('second');
   held.cut(10, { 0: 'first second', 1: 'first second', 2: 'second' });
+  t.ok(held.linearizer.busy);
   t.equal(held.emitted, '', 'first stands before second in two lanes, and may still come to a third');
   held.cut(10, to('first', 3));
   t.equal(held.emitted, 'first second');
+  t.notOk(held.linearizer.busy);
 
   const late = new History(committeeOf(4));
   late.order('withheld');
