@@ -1,0 +1,34 @@
+/**
+ * The attackers' league: a committee member that is in with the front-runner. f = 1 of n = 4 members may be hostile, and
+ * this one is: it hands what the victim submits to the front-runner at once, over the mesh itself, and only then, late, to
+ * its own lane. It sees more than any relay on the way, which sees size, time and ends of frames that it cannot open.
+ */
+import type { Cancel, Env } from '../../lib/env.js';
+import type { PeerId } from '../../lib/identity/index.js';
+import type { Messaging } from '../../lib/mesh/messaging.js';
+
+/** The service of the league: what the victim sent to the member, as the member received it. */
+export const LEAGUE = 'league';
+
+/** How long the hostile member sits on a victim's order after it has told the front-runner. */
+const HEAD_START_MS = 25;
+
+/** The messaging of the hostile member: the same, but for what it does with messages of the victim. */
+export function treacherous(inner: Messaging, env: Env, victim: PeerId, friend: PeerId): Messaging {
+  return {
+    self: inner.self,
+    send: (to, service, bytes, options) => inner.send(to, service, bytes, options),
+    onPeer: handler => inner.onPeer(handler),
+    exportSecret: (peer, label, length) => inner.exportSecret(peer, label, length),
+    serve: (service, handler): Cancel =>
+      inner.serve(service, (from, bytes) => {
+        if (from !== victim) {
+          handler(from, bytes);
+          return;
+        }
+        const copy = bytes.slice();
+        inner.send(friend, LEAGUE, copy, { class: 'critical' });
+        env.clock.schedule(HEAD_START_MS, () => handler(from, copy));
+      }),
+  };
+}

@@ -1,0 +1,319 @@
+/**
+ * The stage manager: starts the nodes, plays the orders at their times, makes things go wrong, waits until all is settled
+ * and gives the verdict. What it knows of the mesh is what the nodes report.
+ */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Character, castTheMesh } from './cast.js';
+import type { Actor, Command, NodeConfig, OrderRequest, Report, Spawn } from './messages.js';
+import { encodedCommittees, NETWORK_ID, peerOfSeed } from './network.js';
+import type { PartyState, Picture } from './page.js';
+import type { Trade } from './replay.js';
+import { type Summary, Tally } from './tally.js';
+
+/** Victim orders per second that the front-runner is shown, in both modes. */
+const MIRRORED_PER_SECOND = 20;
+const VICTIM = 'bot-1';
+const START_TIMEOUT_MS = 60_000;
+const SETTLE_TIMEOUT_MS = 60_000;
+const MAX_EVENTS = 12;
+
+export interface StageOptions {
+  readonly seconds: number;
+  readonly speed: number;
+  readonly spawn: Spawn;
+  /** A line for people and for `--json`. */
+  readonly onEvent: (event: { readonly atSeconds: number; readonly what: string } & Record<string, unknown>) => void;
+}
+
+export class Stage {
+  readonly tally: Tally = new Tally();
+  readonly #options: StageOptions;
+  readonly #cast: Character[];
+  readonly #folder = mkdtempSync(join(tmpdir(), 'hopfair-live-mesh-'));
+  readonly #actors = new Map<string, Actor>();
+  readonly #addresses = new Map<string, string>();
+  readonly #states = new Map<string, PartyState>();
+  readonly #ready = new Set<string>();
+  readonly #drained = new Set<string>();
+  readonly #routes = new Map<string, Extract<Report, { kind: 'active-routes' }>['routes']>();
+  readonly #replicas = new Map<string, number>();
+  readonly #events: string[] = [];
+  #view: { view: number; leader: number; height: number } = { view: 0, leader: 0, height: 0 };
+  #phase = 'starting';
+  #startedAt = performance.now();
+  #fatal: string | undefined;
+
+  constructor(options: StageOptions) {
+    this.#options = options;
+    this.#cast = castTheMesh(peerOfSeed);
+  }
+
+  /** Runs the whole play. Rejects when a node cannot start or dies unasked. */
+  async run(trades: AsyncIterable<Trade> | Iterable<Trade>): Promise<Summary> {
+    try {
+      await this.#start();
+      await Promise.all([this.#play(trades), this.#makeTrouble()]);
+      await this.#settle();
+      return this.tally.summary();
+    } finally {
+      await this.#stop();
+    }
+  }
+
+  picture(): Picture {
+    const { tally } = this;
+    const tail = tally.tail(8);
+    const frontRun = (mode: 'plain' | 'sealed') => {
+      const { tried, won } = tally.frontRun(mode);
+      return tried === 0 ? 'none yet' : `${won} of ${tried} won`;
+    };
+    const { p50, p99 } = tally.latencyMs();
+    const delivered = tally.delivered;
+    const length = Math.max(0, ...this.#replicas.values());
+    return {
+      elapsedSeconds: this.#elapsed(),
+      phase: this.#phase,
+      parties: this.#cast.map(({ name, role }) => ({ name, role, state: this.#states.get(name) ?? 'up' })),
+      routes: [...this.#routes].flatMap(([from, routes]) =>
+        routes.map(({ to, route, rttMs }) => ({ from, to, relays: route === '' ? [] : route.split(' > '), rttMs })),
+      ),
+      committee: { view: this.#view.view, leader: this.#leaderName(), height: this.#view.height },
+      counts: { submitted: tally.submitted, delivered, p50Ms: p50, p99Ms: p99 },
+      frontRun: { plain: frontRun('plain'), sealed: frontRun('sealed') },
+      tail: tail.map((entry, i) => ({ index: Math.max(0, length - tail.length) + i, ...entry })),
+      events: [...this.#events].reverse(),
+    };
+  }
+
+  #elapsed(): number {
+    return (performance.now() - this.#startedAt) / 1000;
+  }
+
+  #leaderName(): string {
+    return `member-${this.#view.leader + 1}`;
+  }
+
+  #say(what: string, fields: Record<string, unknown> = {}): void {
+    const atSeconds = Math.round(this.#elapsed() * 10) / 10;
+    this.#events.push(`${atSeconds.toFixed(1)} s: ${what}`);
+    if (this.#events.length > MAX_EVENTS) this.#events.shift();
+    this.#options.onEvent({ atSeconds, what, ...fields });
+  }
+
+  // Starting and stopping
+
+  async #start(): Promise<void> {
+    for (const role of ['relay', 'rest'] as const) {
+      const now = this.#cast.filter(one => (one.role === 'relay') === (role === 'relay'));
+      for (const one of now) {
+        this.#spawn(one);
+        // A relay's address must be known before the next one dials it.
+        if (role === 'relay')
+          await this.#until(() => this.#ready.has(one.name), START_TIMEOUT_MS, `${one.name} to start`);
+      }
+      const missing = () => now.filter(one => !this.#ready.has(one.name)).map(one => one.name);
+      await this.#until(
+        () => missing().length === 0,
+        START_TIMEOUT_MS,
+        () => `${missing().join(', ')} to start`,
+      );
+    }
+    this.#say(`the mesh is up: ${this.#cast.length} nodes`);
+    this.#startedAt = performance.now();
+  }
+
+  #spawn(one: Character): void {
+    const config: NodeConfig = {
+      ...{ name: one.name, role: one.role, seeds: one.seeds, league: one.league, networkId: NETWORK_ID },
+      parties: this.#cast.map(({ name, role, peer, operator }) => ({ name, role, peer, operator })),
+      dial: one.dials.map(relay => ({ peer: this.#character(relay).peer, address: this.#addresses.get(relay) ?? '' })),
+      committees: encodedCommittees(this.#cast.filter(({ role }) => role === 'member').map(({ peer }) => peer)),
+      dataFolder: join(this.#folder, one.name),
+    };
+    this.#states.set(one.name, 'up');
+    this.#actors.set(
+      one.name,
+      this.#options.spawn(config, report => this.#onReport(one.name, report)),
+    );
+  }
+
+  #character(name: string): Character {
+    const found = this.#cast.find(one => one.name === name);
+    if (found === undefined) throw new Error(`nobody is called ${name}`);
+    return found;
+  }
+
+  async #stop(): Promise<void> {
+    for (const actor of this.#actors.values()) actor.send({ kind: 'stop' });
+    await sleep(300); // processes end by themselves; whoever has not by then is killed
+    await Promise.all([...this.#actors.values()].map(actor => actor.kill()));
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #onReport(name: string, report: Report): void {
+    switch (report.kind) {
+      case 'ready':
+        if (report.addresses[0] !== undefined) this.#addresses.set(name, report.addresses[0]);
+        this.#ready.add(name);
+        break;
+      case 'active-routes':
+        this.#routes.set(name, report.routes);
+        break;
+      case 'route':
+        this.#say(
+          `${report.event.flow} leaves ${report.event.from} for ${report.event.to} (${report.event.trigger})`,
+          report.event as never,
+        );
+        break;
+      case 'state':
+        this.#replicas.set(name, report.applied);
+        break;
+      case 'view':
+        if (report.view > this.#view.view) this.#view = report;
+        break;
+      case 'failed-order':
+        this.#say(`${report.order} failed in the ${report.mode} log: ${report.reason}`);
+        break;
+      case 'drained':
+        this.#drained.add(name);
+        break;
+      case 'fatal':
+        if (this.#states.get(name) !== 'down') this.#fatal ??= `${name}: ${report.reason}`;
+        break;
+    }
+    this.tally.add(name, report);
+  }
+
+  /** Waits for a condition that reports change; rejects with what was waited for. */
+  async #until(condition: () => boolean, timeoutMs: number, what: string | (() => string)): Promise<boolean> {
+    const deadline = performance.now() + timeoutMs;
+    while (!condition()) {
+      if (this.#fatal !== undefined) throw new Error(this.#fatal);
+      if (performance.now() > deadline)
+        throw new Error(`waited ${timeoutMs / 1000} s for ${typeof what === 'string' ? what : what()}`);
+      await sleep(20);
+    }
+    return true;
+  }
+
+  #send(name: string, command: Command): void {
+    this.#actors.get(name)?.send(command);
+  }
+
+  // The orders
+
+  /** Hands each trade to the next bot at its time; ends after the options' seconds or with the last trade. */
+  async #play(trades: AsyncIterable<Trade> | Iterable<Trade>): Promise<void> {
+    this.#phase = 'trading';
+    const bots = this.#cast.filter(({ role }) => role === 'bot').map(({ name }) => name);
+    const waiting = new Map<string, OrderRequest[]>(bots.map(bot => [bot, []]));
+    const started = performance.now();
+    let flushed = started;
+    let reference = 0;
+    let mirrored = 0;
+    const flush = () => {
+      flushed = performance.now();
+      for (const [bot, orders] of waiting)
+        if (orders.length > 0) this.#send(bot, { kind: 'orders', orders: orders.splice(0) });
+    };
+    for await (const trade of trades) {
+      const dueMs = trade.atMs / this.#options.speed;
+      if (dueMs > this.#options.seconds * 1000) break;
+      const aheadMs = dueMs - (performance.now() - started);
+      if (aheadMs > 2 || performance.now() - flushed > 20) {
+        flush();
+        await sleep(Math.max(0, Math.min(aheadMs, 2 ** 31 - 1)));
+      }
+      if (this.#fatal !== undefined) throw new Error(this.#fatal);
+      const bot = bots[reference % bots.length] as string;
+      const { side, price, quantity } = trade;
+      const shown = bot === VICTIM && mirrored < (dueMs / 1000) * MIRRORED_PER_SECOND;
+      if (shown) mirrored++;
+      waiting.get(bot)?.push({ reference: reference++, side, price, quantity, mirrored: shown });
+    }
+    flush();
+    const restMs = this.#options.seconds * 1000 - (performance.now() - started);
+    if (restMs > 0) this.#say('the recording is over');
+  }
+
+  // What goes wrong
+
+  /** One relay turns hostile, one dies, the leader is killed and comes back: at fixed shares of the run. */
+  async #makeTrouble(): Promise<void> {
+    const at = async (share: number) => {
+      await sleep(Math.max(0, share * this.#options.seconds * 1000 - this.#elapsed() * 1000));
+      if (this.#fatal !== undefined) throw new Error(this.#fatal);
+    };
+    await at(0.2);
+    const hostile = this.#busiestRelay();
+    this.#states.set(hostile, 'hostile');
+    this.#send(hostile, { kind: 'turn-hostile' });
+    this.#say(`${hostile} turns hostile: it answers everything and drops every order`);
+
+    await at(0.4);
+    const dying = this.#busiestRelay();
+    this.#states.set(dying, 'down');
+    await this.#kill(dying);
+    this.#say(`${dying} dies`);
+
+    await at(0.6);
+    const leader = this.#leaderName();
+    this.#states.set(leader, 'down');
+    await this.#kill(leader);
+    this.#say(`${leader} is killed while it leads view ${this.#view.view}`);
+
+    await at(0.75);
+    this.#spawn(this.#character(leader));
+    await this.#until(() => this.#ready.has(leader), START_TIMEOUT_MS, `${leader} to come back`);
+    this.#say(`${leader} is back with its log`);
+  }
+
+  async #kill(name: string): Promise<void> {
+    this.#ready.delete(name);
+    this.#routes.delete(name);
+    await this.#actors.get(name)?.kill();
+  }
+
+  /** The healthy relay that most active routes of bots cross. */
+  #busiestRelay(): string {
+    const load = new Map<string, number>();
+    for (const { name, role } of this.#cast) {
+      if (role === 'relay' && this.#states.get(name) === 'up') load.set(name, 0);
+    }
+    for (const [from, routes] of this.#routes) {
+      if (this.#character(from).role !== 'bot') continue;
+      for (const { route } of routes) {
+        for (const relay of route.split(' > ')) if (load.has(relay)) load.set(relay, (load.get(relay) ?? 0) + 1);
+      }
+    }
+    const [busiest] = [...load].sort(([, a], [, b]) => b - a);
+    if (busiest === undefined) throw new Error('no healthy relay is left');
+    return busiest[0];
+  }
+
+  /** Waits until every order that was submitted is at both replicas, and these agree. */
+  async #settle(): Promise<void> {
+    this.#phase = 'settling';
+    const clients = this.#cast.filter(({ role }) => role === 'bot' || role === 'front-runner').map(({ name }) => name);
+    for (const name of clients) this.#send(name, { kind: 'drain' });
+    const undrained = () => clients.filter(name => !this.#drained.has(name)).join(', ');
+    const settled = () => {
+      const applied = [...this.#replicas.values()];
+      return undrained() === '' && this.tally.delivered === this.tally.submitted && new Set(applied).size === 1;
+    };
+    try {
+      await this.#until(settled, SETTLE_TIMEOUT_MS, 'the last orders to arrive');
+      await sleep(500); // the last reports of members, and whatever might still be delivered twice
+    } catch (error) {
+      // Not settled is a verdict, not a crash of the play: the summary says what is missing.
+      const missing = this.tally.submitted - this.tally.delivered;
+      this.#say(
+        `not settled: ${(error as Error).message}; undrained: ${undrained() || 'nobody'}; missing orders: ${missing}`,
+      );
+    }
+    this.#phase = 'over';
+  }
+}
