@@ -12,7 +12,7 @@ const ORDER_TTL_MS = 60_000;
 export async function joinBoth({ config, node, identity, crypto, env }: Stagehand): Promise<Record<ModeName, Orders>> {
   const join = (mode: ModeName) => {
     const committee = decodedCommittee(config.committees[mode]);
-    return joinBroadcast(node, { role: 'client', committee, signer: identity.signer, crypto, env });
+    return joinBroadcast(node, { role: 'client', committee, identity, crypto, env });
   };
   return { sealed: join('sealed'), plain: join('plain') };
 }

@@ -21,7 +21,7 @@ export async function playMember(hand: Stagehand): Promise<RolePlay> {
     const folder = joinPath(config.dataFolder, mode);
     const committee = decodedCommittee(config.committees[mode]);
     const log = await openFileLog({ dataDir: folder, epoch: committee.epoch, rng: env.rng });
-    return joinBroadcast(messaging, { role: 'member', committee, signer: identity.signer, crypto, env, log });
+    return joinBroadcast(messaging, { role: 'member', committee, identity, crypto, env, log });
   };
   const logs = { sealed: await join('sealed'), plain: await join('plain') };
   let height = 0;

@@ -89,11 +89,15 @@ export async function runNode(config: NodeConfig, report: (report: Report) => vo
   const role = await play(hand);
   report({ kind: 'ready', addresses: node.addresses });
 
-  const close = async () => {
-    clearInterval(routesTimer);
-    await role.close();
-    await node.close();
-    identity.destroy();
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> => {
+    closed ??= (async () => {
+      clearInterval(routesTimer);
+      await role.close();
+      await node.close();
+      identity.destroy();
+    })();
+    return closed;
   };
   return {
     command: async command => {

@@ -17,7 +17,7 @@ export async function playObserver(hand: Stagehand): Promise<RolePlay> {
   const engine = new MatchingEngine();
   const join = (mode: ModeName) => {
     const committee = decodedCommittee(config.committees[mode]);
-    return joinBroadcast(node, { role: 'observer', committee, signer: identity.signer, crypto, env });
+    return joinBroadcast(node, { role: 'observer', committee, identity, crypto, env });
   };
   const logs = { sealed: join('sealed'), plain: join('plain') };
   const stop = new AbortController();

@@ -57,6 +57,8 @@ export class LinkStateFlood {
   #cancelCheck: Cancel | undefined;
   #advertised: readonly Edge[] = [];
 
+  #closed = false;
+
   constructor(context: MeshContext, database: LinkStateDatabase, host: FloodHost) {
     this.#context = context;
     this.#database = database;
@@ -66,6 +68,7 @@ export class LinkStateFlood {
   }
 
   close(): void {
+    this.#closed = true; // the channels that close after this change edges, which nobody has to hear of
     this.#cancelOrigination?.();
     this.#cancelCheck?.();
   }
@@ -74,7 +77,7 @@ export class LinkStateFlood {
 
   /** A channel came or went. */
   edgesChanged(): void {
-    if (this.#cancelOrigination !== undefined) return;
+    if (this.#closed || this.#cancelOrigination !== undefined) return;
     const { clock } = this.#context.env;
     const now = clock.now();
     this.#recent = this.#recent.filter(at => now - at < SUSTAINED_MS);
