@@ -61,10 +61,6 @@ export class BroadcastClient {
     const onChange = (): void => this.#requestFlush();
     this.#sender = new OrderSender(port, { ...options, pairKeys: this.#pairKeys, resume, onChange });
     this.#fairness = new FairnessRequests(port, crypto, env);
-    for (const index of port.indices) {
-      this.#learnPairKey(index);
-      port.send(index, { kind: 'unsubscribe' }); // opens a session where there is none yet
-    }
   }
 
   /** As `Orders.submit`. */

@@ -80,6 +80,7 @@ class ReaderOrders extends BaseOrders {
     this.#port = new CommitteePort(messaging, committee, options.env);
     this.#client = options.role === 'observer' ? undefined : new BroadcastClient(this.#port, options);
     this.#follower = new LogFollower(this.#port, this.ledger, options);
+    this.#port.open();
   }
 
   submit(order: Uint8Array, options: SubmitOptions): Promise<OrderReceipt> {

@@ -47,7 +47,9 @@ export type ClientMessage =
   | { readonly kind: 'want-receipt'; readonly by: { readonly id: OrderId } | { readonly index: number } }
   /** Begin, or go on, to push batches from here; `credit` more of them until the next `subscribe`. */
   | { readonly kind: 'subscribe'; readonly from: Position; readonly credit: number }
-  | { readonly kind: 'unsubscribe' };
+  | { readonly kind: 'unsubscribe' }
+  /** Says nothing: it brings up the session from which pair keys are exported. */
+  | { readonly kind: 'hello' };
 
 /** From a member. */
 export type MemberReply =
@@ -68,7 +70,7 @@ export type MemberReply =
   /** What was asked for is no longer held; the log goes on from here. */
   | { readonly kind: 'gap'; readonly next: Position };
 
-const CLIENT_KINDS: readonly ClientMessage['kind'][] = ['submit', 'want-receipt', 'subscribe', 'unsubscribe'];
+const CLIENT_KINDS: readonly ClientMessage['kind'][] = ['submit', 'want-receipt', 'subscribe', 'unsubscribe', 'hello'];
 const REPLY_KINDS: readonly MemberReply['kind'][] = [
   'promises',
   'rejected',
@@ -86,6 +88,10 @@ const VOID_REASONS: readonly VoidReason[] = ['commitment', 'cipher', 'padding', 
 /** True when a message is a client's or an observer's, not a member's. */
 export const isClientMessage = (bytes: Uint8Array): boolean => (bytes[0] ?? 0) >= FIRST_CLIENT_KIND;
 
+/** True when a member's reply is for readers of the log: a batch, a root or a gap. */
+export const isLogReply = (bytes: Uint8Array): boolean =>
+  (bytes[0] ?? 0) >= FIRST_REPLY_KIND + REPLY_KINDS.indexOf('batch');
+
 export function encodeClientMessage(m: ClientMessage): Uint8Array {
   const w = new Writer().u8(FIRST_CLIENT_KIND + CLIENT_KINDS.indexOf(m.kind));
   switch (m.kind) {
@@ -96,6 +102,7 @@ export function encodeClientMessage(m: ClientMessage): Uint8Array {
     case 'subscribe':
       return w.u64(m.from.height).u64(m.from.index).u16(m.credit).finish();
     case 'unsubscribe':
+    case 'hello':
       return w.finish();
   }
 }
@@ -117,6 +124,7 @@ function readClientBody(r: Reader, kind: ClientMessage['kind'] | undefined): Cli
     case 'subscribe':
       return { kind, from: { height: r.u64(), index: r.u64() }, credit: r.count16(LIMITS.maxObserverCredit) };
     case 'unsubscribe':
+    case 'hello':
       return { kind };
     case undefined:
       throw new HopfairError('DECODE_FAILED', 'unknown kind of message');

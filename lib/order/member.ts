@@ -326,6 +326,8 @@ export class Member implements Machine<MemberInput, MemberEffect> {
       case 'unsubscribe':
         this.#readers.unsubscribe(from);
         break;
+      case 'hello':
+        break;
     }
   }
 

@@ -218,15 +218,17 @@ export class Observer implements Machine<ObserverInput, ObserverEffect> {
     }
   }
 
-  /** f+1 members say that the wanted index is gone: an honest one is among them, and the least of them goes furthest back. */
+  /**
+   * Too few members are left that may still hold the wanted index, although n-f can be asked. The log goes on where f+1
+   * honest ones hold it, whatever f of them say.
+   */
   #agreeOnGap(): boolean {
+    const { n, f } = this.#voters;
     const begins = [...this.#sources.values()].map(source => source.begins).filter(begin => begin !== undefined);
     const reported = begins.filter(({ index }) => index > this.#next.index).sort((a, b) => a.index - b.index);
-    const held = [...this.#sources.values()].some(
-      ({ batches: [first] }) => first !== undefined && this.#isNext(first.batch),
-    );
-    const to = reported[this.#voters.f];
-    if (to === undefined || held) return false;
+    const mayHold = this.#sources.size - reported.length;
+    const to = reported[Math.min(2 * f, reported.length - 1)];
+    if (to === undefined || this.#sources.size < n - f || mayHold > f) return false;
     this.#effects.push({ kind: 'gap', from: this.#next, to });
     this.#next = to;
     for (const source of this.#sources.values()) this.#subscribe(source);

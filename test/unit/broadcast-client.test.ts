@@ -108,6 +108,7 @@ async function scene(
     const messaging = network.join(process, setup.clientIdentity.peer);
     const port = new CommitteePort(messaging, committee, process.env);
     client = new BroadcastClient(port, { identity: setup.clientIdentity, crypto, env: process.env, ...options });
+    port.open();
   });
   members.slice(0, options.running ?? 4).forEach((member, i) => {
     machines[i]?.start(member.program);

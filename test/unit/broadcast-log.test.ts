@@ -1,18 +1,13 @@
 import t from 'tap';
 import { EffectQueue, type OutwardEffect } from '../../lib/broadcast/effect-queue.js';
 import { Ledger } from '../../lib/broadcast/ledger.js';
-import { LogAgreement } from '../../lib/broadcast/log-agreement.js';
 import { fromUtf8, toUtf8 } from '../../lib/bytes.js';
-import { defaultCrypto } from '../../lib/crypto/index.js';
 import { HopfairError } from '../../lib/errors.js';
 import type { PeerId } from '../../lib/identity/index.js';
-import type { BatchPage } from '../../lib/order/client-messages.js';
 import type { MemberEffect } from '../../lib/order/member-io.js';
-import { toleranceOf } from '../../lib/order/tolerance.js';
 import type { Batch, Entry, HashHex, OrderId } from '../../lib/order/types.js';
 import type { LogStore } from '../../lib/storage/interface.js';
 
-const crypto = defaultCrypto();
 const HASH = '00'.repeat(32) as HashHex;
 
 const entryAt = (height: number, index: number, text = `${index}`): Entry => ({
@@ -33,98 +28,6 @@ const batchOf = (height: number, firstIndex: number, count: number, text?: strin
   entries: Array.from({ length: count }, (_, i) => entryAt(height, firstIndex + i, text)),
   logRoot: HASH,
 });
-
-/** The batch cut into pages of at most `size` entries. */
-function pagesOf({ entries, ...rest }: Batch, size = 100): BatchPage[] {
-  const pages: BatchPage[] = [];
-  for (let offset = 0; offset < entries.length; offset += size) {
-    const part = entries.slice(offset, offset + size);
-    pages.push({ kind: 'batch', ...rest, count: entries.length, offset, entries: part });
-  }
-  return pages;
-}
-
-const agreementFrom = (index: number): LogAgreement => new LogAgreement(crypto, toleranceOf(4), index);
-
-const say = (agreement: LogAgreement, member: number, ...batches: Batch[]): boolean[] =>
-  batches.flatMap(batch => pagesOf(batch).map(page => agreement.page(member, page)));
-
-t.test('a batch counts when f+1 members tell it alike, to the last byte of the last payload', async t => {
-  const agreement = agreementFrom(0);
-  say(agreement, 0, batchOf(1, 0, 2));
-  t.equal(agreement.takeAgreed(), undefined);
-  say(agreement, 0, batchOf(1, 0, 2));
-  t.equal(agreement.takeAgreed(), undefined, 'one member twice is one member');
-  say(agreement, 1, batchOf(1, 0, 2, 'forged'));
-  t.equal(agreement.takeAgreed(), undefined);
-  say(agreement, 2, batchOf(1, 0, 2));
-  t.strictSame(agreement.takeAgreed(), batchOf(1, 0, 2));
-  t.equal(agreement.takeAgreed(), undefined, 'once');
-  t.equal(agreement.next, 2);
-});
-
-t.test('members that run ahead or lag behind are put together, and no entry is skipped or repeated', async t => {
-  const agreement = agreementFrom(0);
-  const log = [batchOf(1, 0, 3), batchOf(4, 3, 1), batchOf(5, 4, 2)];
-  say(agreement, 0, ...log);
-  t.equal(agreement.aheadOf(0), 3);
-  const seen: number[] = [];
-  const take = (): void => {
-    for (let batch = agreement.takeAgreed(); batch !== undefined; batch = agreement.takeAgreed())
-      seen.push(...batch.entries.map(({ index }) => index));
-  };
-  say(agreement, 1, ...log.slice(0, 1));
-  take();
-  t.strictSame(seen, [0, 1, 2]);
-  say(agreement, 3, ...log.slice(0, 2));
-  take();
-  say(agreement, 2, ...log);
-  take();
-  t.strictSame(seen, [0, 1, 2, 3, 4, 5]);
-  t.equal(agreement.aheadOf(0), 0);
-});
-
-t.test(
-  'pages make a batch in their order only; a page that does not follow asks for the member to begin again',
-  async t => {
-    const agreement = agreementFrom(0);
-    const batch = batchOf(1, 0, 5);
-    const [one, two, three] = pagesOf(batch, 2) as [BatchPage, BatchPage, BatchPage];
-    t.strictSame(
-      [one, three].map(page => agreement.page(0, page)),
-      [true, false],
-    );
-    agreement.restart(0);
-    t.equal(agreement.page(0, two), false, 'the middle of a batch after a new beginning');
-    for (const page of [one, two, three]) t.ok(agreement.page(0, page));
-    for (const page of pagesOf(batch, 3)) t.ok(agreement.page(1, page));
-    t.strictSame(agreement.takeAgreed(), batch, 'however each member cut it');
-    t.notOk(agreement.page(0, pagesOf(batchOf(3, 6, 1))[0] as BatchPage), 'entry 5 is missing');
-    t.ok(agreement.page(0, one), 'what was told before is ignored');
-  },
-);
-
-t.test('a reader that begins inside a batch gets the batch that holds its entry', async t => {
-  const agreement = agreementFrom(2);
-  for (const member of [0, 1]) say(agreement, member, batchOf(1, 0, 4));
-  t.equal(agreement.takeAgreed()?.firstIndex, 0);
-  t.equal(agreement.next, 4);
-});
-
-t.test(
-  'a gap is reported only when fewer than f+1 members may hold the entry, at a place that enough hold',
-  async t => {
-    const agreement = agreementFrom(0);
-    agreement.gap(0, 1_000_000);
-    agreement.gap(1, 50);
-    t.equal(agreement.takeGap(), undefined, 'two others may hold it');
-    agreement.gap(2, 40);
-    const index = agreement.takeGap() ?? 0;
-    t.ok(index >= 50, 'two honest members hold everything from here on');
-    t.equal(agreement.next, index);
-    t.equal(agreement.takeGap(), undefined, 'once');
-  },
-);
 
 t.test(
   'readers of a ledger get every entry once and in order, from wherever they begin and whenever they come',
