@@ -3,12 +3,12 @@
  * polynomial is interpolated and all n commitments are recomputed. If one set of t good shares passes, the committed
  * shares all lie on one polynomial and every other set passes; if one fails, all fail (order.md section 1, step 4).
  */
-import { equalBytes } from '../bytes.js';
+import { EMPTY, equalBytes } from '../bytes.js';
 import type { CryptoProvider } from '../crypto/interface.js';
 import type { PinnedCommittee } from './committee.js';
 import type { Envelope } from './envelope.js';
 import { commitmentTo, decryptPayload, sizeClassOf } from './sealing.js';
-import { interpolate, interpolationWeights, SECRET_BYTES, type Weights } from './shamir.js';
+import { type Dealing, interpolate, interpolationWeights, SECRET_BYTES, type Weights } from './shamir.js';
 import type { Opening, ValidatorIndex, VoidReason } from './types.js';
 
 /** What an order turned out to be, and the secret that goes into the seed of its batch (none when dealt badly or open). */
@@ -23,6 +23,7 @@ export type OpeningStep =
   | { readonly kind: 'wait'; readonly bad: readonly ValidatorIndex[] };
 
 const MAX_KEPT_WEIGHTS = 64;
+const opened = (payload: Uint8Array): Opening => ({ kind: 'opened', payload });
 const voided = (reason: VoidReason, secret?: Uint8Array): Verdict => ({ secret, opening: { kind: 'void', reason } });
 
 /** True when this is the share that the dealer committed to. */
@@ -54,28 +55,37 @@ export class Opener {
   /** A verdict as soon as t good shares are among these; in `open` mode at once. */
   open(envelope: Envelope, shares: ReadonlyMap<ValidatorIndex, Uint8Array>): OpeningStep {
     if (envelope.mode === 'open')
-      return {
-        kind: 'verdict',
-        verdict: { secret: undefined, opening: { kind: 'opened', payload: envelope.ciphertext } },
-        bad: [],
-      };
-    const bad: ValidatorIndex[] = [];
-    const good: [ValidatorIndex, Uint8Array][] = [];
-    for (const [validator, share] of shares) {
-      if (!shareMatches(this.#crypto, envelope, validator, share)) bad.push(validator);
-      else if (good.length < this.#committee.tolerance.t) good.push([validator, share]);
+      return { kind: 'verdict', verdict: { secret: undefined, opening: opened(envelope.ciphertext) }, bad: [] };
+    const { t } = this.#committee.tolerance;
+    const given = [...shares];
+    // Nearly always the first t are good; then recomputing all n commitments checks them, too.
+    const dealing = given.length < t ? undefined : this.#dealing(envelope, given.slice(0, t));
+    if (dealing !== undefined) {
+      const bad = given.filter(([validator, share]) => !equalBytes(dealing.shares[validator] ?? EMPTY, share));
+      return { kind: 'verdict', verdict: this.#verdict(envelope, dealing.secret), bad: bad.map(([v]) => v) };
     }
-    if (good.length < this.#committee.tolerance.t) return { kind: 'wait', bad };
-    return { kind: 'verdict', verdict: this.#verdict(envelope, good), bad };
+    const good = given.filter(([validator, share]) => shareMatches(this.#crypto, envelope, validator, share));
+    const bad = [...shares.keys()].filter(validator => !good.some(([other]) => other === validator));
+    if (good.length < t) return { kind: 'wait', bad };
+    const dealt = this.#dealing(envelope, good.slice(0, t));
+    const verdict = dealt === undefined ? voided('commitment') : this.#verdict(envelope, dealt.secret);
+    return { kind: 'verdict', verdict, bad };
   }
 
-  #verdict(envelope: Envelope, good: readonly (readonly [ValidatorIndex, Uint8Array])[]): Verdict {
-    const holders = good.map(([validator]) => validator);
-    const { secret, shares } = interpolate(
-      good.map(([, share]) => share),
-      this.#weightsOf(holders),
+  /** What the dealer shared, if these t shares lie on a polynomial that meets all n commitments. */
+  #dealing(envelope: Envelope, held: readonly (readonly [ValidatorIndex, Uint8Array])[]): Dealing | undefined {
+    if (held.some(([validator, share]) => validator >= this.#committee.tolerance.n || share.length !== SECRET_BYTES))
+      return undefined;
+    const weights = this.#weightsOf(held.map(([validator]) => validator));
+    const dealing = interpolate(
+      held.map(([, share]) => share),
+      weights,
     );
-    if (!shares.every((share, i) => shareMatches(this.#crypto, envelope, i, share))) return voided('commitment');
+    const matches = dealing.shares.every((share, i) => shareMatches(this.#crypto, envelope, i, share));
+    return matches ? dealing : undefined;
+  }
+
+  #verdict(envelope: Envelope, secret: Uint8Array): Verdict {
     const padded = decryptPayload(this.#crypto, envelope, secret);
     if (padded === undefined) return voided('cipher', secret);
     const length = ((padded[0] ?? 0) << 8) | (padded[1] ?? 0);
@@ -85,7 +95,7 @@ export class Opener {
     const size = this.#committee.parameters.sizeClasses[envelope.sizeClass];
     if (padded.length - 2 !== size || sizeClassOf(this.#committee, length) !== envelope.sizeClass)
       return voided('class', secret);
-    return { secret, opening: { kind: 'opened', payload } };
+    return { secret, opening: opened(payload) };
   }
 
   #weightsOf(holders: readonly ValidatorIndex[]): Weights {

@@ -3,7 +3,7 @@
  * hashes each; the only public-key work is one signature for a whole batch of orders.
  */
 import { equalBytes, fromHex, fromUtf8, toHex, Writer } from '../bytes.js';
-import type { CryptoProvider, Signer } from '../crypto/interface.js';
+import type { AeadKey, CryptoProvider, Signer } from '../crypto/interface.js';
 import type { UnixMs } from '../env.js';
 import { requireArgument } from '../errors.js';
 import { type PeerId, publicKeyOf } from '../identity/peer-id.js';
@@ -124,11 +124,7 @@ function masked(crypto: CryptoProvider, pairKey: Uint8Array, coreHash: Uint8Arra
   return mask.map((byte, i) => byte ^ (share[i] as number));
 }
 
-function withPayloadKey<T>(
-  crypto: CryptoProvider,
-  secret: Uint8Array,
-  use: (key: ReturnType<ReturnType<CryptoProvider['aead']>['key']>) => T,
-): T {
+function withPayloadKey<T>(crypto: CryptoProvider, secret: Uint8Array, use: (key: AeadKey) => T): T {
   const bytes = deriveKey(crypto, 'payload-key', secret);
   const key = crypto.aead('ChaChaPoly').key(bytes);
   try {

@@ -101,11 +101,15 @@ export function interpolationWeights(holders: readonly ValidatorIndex[], n: numb
   return rows;
 }
 
-/** The whole polynomial: the secret and all n shares, from t shares in the order of the holders behind the weights. */
-export function interpolate(
-  shares: readonly Uint8Array[],
-  weights: Weights,
-): { readonly secret: Uint8Array; readonly shares: readonly Uint8Array[] } {
+/** A whole polynomial. */
+export interface Dealing {
+  readonly secret: Uint8Array;
+  /** By validator. */
+  readonly shares: readonly Uint8Array[];
+}
+
+/** The secret and all n shares, from t shares in the order of the holders behind the weights. */
+export function interpolate(shares: readonly Uint8Array[], weights: Weights): Dealing {
   const words = shares.map(toWords);
   const [secret, ...all] = weights.map(row => {
     const value = new Uint32Array(WORDS);
