@@ -5,6 +5,7 @@ import type { CryptoProvider } from '../crypto/interface.js';
 import { HopfairError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { PinnedCommittee } from '../order/committee.js';
+import { type Evidence, verifyEvidence } from '../order/evidence.js';
 import { verifyFairnessReceipt } from '../order/fairness-receipt.js';
 import { decodePromise, type SignedPromise, verifyPromise } from '../order/promise.js';
 import { readCommitteeFile } from './committee-file.js';
@@ -13,8 +14,10 @@ import type { Output } from './output.js';
 
 /** What one file turned out to be. `text` says it for people, as a sentence without its end. */
 export type Verdict =
-  | { readonly valid: true; readonly kind: 'receipt' | 'promise'; readonly text: string; readonly facts: Facts }
-  | { readonly valid: false; readonly kind: 'receipt' | 'promise' | 'unknown'; readonly text: string };
+  | { readonly valid: true; readonly kind: ProofKind; readonly text: string; readonly facts: Facts }
+  | { readonly valid: false; readonly kind: ProofKind | 'unknown'; readonly text: string };
+
+type ProofKind = 'receipt' | 'promise' | 'evidence';
 
 type Facts = Readonly<Record<string, unknown>>;
 
@@ -54,13 +57,15 @@ function readProof(file: string): Uint8Array {
 /** Tells what kind of proof the bytes are, and whether they prove it. Never throws on bytes. */
 export function verifyProof(crypto: CryptoProvider, committee: PinnedCommittee, bytes: Uint8Array): Verdict {
   if (beginsWith(bytes, RECEIPT_MAGIC)) return verifyReceipt(crypto, committee, bytes);
+  if (beginsWith(bytes, EVIDENCE_MAGIC)) return judgeEvidence(crypto, committee, bytes);
   const promise = promiseOf(bytes);
   if (promise !== undefined) return judgePromise(crypto, committee, promise);
   return { valid: false, kind: 'unknown', text: 'neither a fairness receipt, an inclusion promise nor evidence' };
 }
 
-/** A text behind its length. */
+/** Texts behind their length. */
 const RECEIPT_MAGIC = fromUtf8('\0\x11hopfair-receipt/1');
+const EVIDENCE_MAGIC = fromUtf8('\0\x12hopfair-evidence/1');
 
 const beginsWith = (bytes: Uint8Array, magic: Uint8Array): boolean => magic.every((byte, i) => bytes[i] === byte);
 
@@ -75,6 +80,25 @@ function verifyReceipt(crypto: CryptoProvider, committee: PinnedCommittee, bytes
     text: `order ${id} is entry ${index} of the log, at height ${height}; signed by ${signers}`,
     facts: { id, index, height, signers: check.signers },
   };
+}
+
+/** What each kind of evidence says of its culprit. */
+const MISDEEDS: Readonly<Record<Evidence['kind'], string>> = {
+  'two-votes': 'cast two votes in one view that exclude each other',
+  'two-proposals': 'proposed two blocks in one view',
+  'lane-fork': 'signed two chunks with one sequence in its lane',
+  'broken-promise': 'promised to list an order, and did not',
+  'bad-share': 'revealed a share that misses the commitment of the order',
+  'double-sequence': 'signed two orders for one place of a stream',
+};
+
+function judgeEvidence(crypto: CryptoProvider, committee: PinnedCommittee, bytes: Uint8Array): Verdict {
+  const check = verifyEvidence(bytes, committee, crypto);
+  if (!check.ok) return { valid: false, kind: 'evidence', text: `evidence refused: ${check.fault}` };
+  const { culprit, kind } = check;
+  const index = committee.indexOf(culprit);
+  const who = index === undefined ? culprit : `member ${index} (${culprit})`;
+  return { valid: true, kind: 'evidence', text: `${who} ${MISDEEDS[kind]}`, facts: { culprit, misdeed: kind } };
 }
 
 function promiseOf(bytes: Uint8Array): SignedPromise | undefined {

@@ -7,11 +7,15 @@ import { run } from '../../lib/cli/index.js';
 import { verifyProof } from '../../lib/cli/verify.js';
 import { defaultCrypto } from '../../lib/crypto/index.js';
 import { peerIdOf } from '../../lib/identity/index.js';
+import { NO_HASH } from '../../lib/order/chunk.js';
 import { defaultParameters, encodeCommittee, PinnedCommittee } from '../../lib/order/committee.js';
+import { encodeEvidence } from '../../lib/order/evidence.js';
 import { encodeFairnessReceipt, signRoot } from '../../lib/order/fairness-receipt.js';
 import { appendLeaves, EMPTY_LOG, logLeaf, logPath, logRoot } from '../../lib/order/log-root.js';
 import { encodePromise, signPromise } from '../../lib/order/promise.js';
 import type { HashHex, OrderId } from '../../lib/order/types.js';
+import { castVote } from '../../lib/order/vote.js';
+import { Voters } from '../../lib/order/voters.js';
 
 const crypto = defaultCrypto();
 const folder = mkdtempSync(join(tmpdir(), 'hopfair-cli-'));
@@ -58,6 +62,16 @@ function makePromise(): Uint8Array {
   return encodePromise(signPromise(committee, signer, promise));
 }
 
+/** Member 1 finalized a view that it had nullified. */
+function makeEvidence(): Uint8Array {
+  const voters = new Voters(committee, crypto);
+  const [, signer] = signers;
+  if (signer === undefined) throw new Error('no such signer');
+  const first = castVote(voters, signer, 1, { kind: 'nullify', view: 9, block: NO_HASH });
+  const second = castVote(voters, signer, 1, { kind: 'finalize', view: 9, block: '22'.repeat(32) as HashHex });
+  return encodeEvidence(committee.hashHex, { kind: 'two-votes', first, second });
+}
+
 function file(name: string, content: Uint8Array | string): string {
   const path = join(folder, name);
   writeFileSync(path, content);
@@ -74,12 +88,14 @@ async function hopfair(...args: string[]): Promise<{ code: number; out: string[]
 const committeeFile = file('committee', encodeCommittee(descriptor));
 const receiptFile = file('receipt', makeReceipt());
 const promiseFile = file('promise', makePromise());
+const evidenceFile = file('evidence', makeEvidence());
 
 t.test('verify accepts true proofs and says what they prove', async t => {
-  const { code, out } = await hopfair('verify', receiptFile, promiseFile, '--committee', committeeFile);
+  const { code, out } = await hopfair('verify', receiptFile, promiseFile, evidenceFile, '--committee', committeeFile);
   t.equal(code, 0);
   t.match(out[0], /^valid .*entry 3 of the log, at height 2; signed by member 1, member 3/);
   t.match(out[1], /^valid .*member 2 promised .* by chunk 17/);
+  t.match(out[2], /^valid .*member 1 .*hf1.* cast two votes in one view/);
   const json = await hopfair('verify', receiptFile, '--committee', committeeFile, '--json');
   t.match(JSON.parse(json.out[0] ?? ''), {
     file: receiptFile,
@@ -90,7 +106,7 @@ t.test('verify accepts true proofs and says what they prove', async t => {
 });
 
 t.test('verify refuses a proof with any bit flipped, cut or lengthened, and says so with exit code 1', async t => {
-  for (const proof of [makeReceipt(), makePromise()]) {
+  for (const proof of [makeReceipt(), makePromise(), makeEvidence()]) {
     for (let bit = 0; bit < proof.length * 8; bit++) {
       const flipped = proof.slice();
       flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
@@ -111,7 +127,7 @@ t.test('verify refuses a proof with any bit flipped, cut or lengthened, and says
 t.test('verify refuses the proofs of another committee, epoch or network', async t => {
   for (const change of [{ epoch: 4 }, { networkId: 'other' }, { members: members.toReversed() }]) {
     const other = file('other', encodeCommittee({ ...descriptor, ...change }));
-    const { code } = await hopfair('verify', receiptFile, promiseFile, '--committee', other);
+    const { code } = await hopfair('verify', receiptFile, promiseFile, evidenceFile, '--committee', other);
     t.equal(code, 1, JSON.stringify(Object.keys(change)));
   }
 });
