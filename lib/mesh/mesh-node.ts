@@ -16,7 +16,7 @@ import { Links } from './links.js';
 import type { SendOptions, Service } from './messaging.js';
 import { Neighbours } from './neighbours.js';
 import { PathSetups } from './path-setup.js';
-import { PathSwitch } from './path-switch.js';
+import { PathSwitch, type SwitchCounters } from './path-switch.js';
 import type { PeerLink } from './peer-link.js';
 import { PubSub } from './pubsub.js';
 import { requireService, Services } from './services.js';
@@ -359,6 +359,11 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       lines.push(`${route.role}: ${describeRoute(route.route)} (${numbers}${barred})`);
     }
     return [...lines, ...link.events.map(event => `at ${event.atMs.toFixed(1)}: ${explain(event)}`)].join('\n');
+  }
+
+  /** Counters of this node as a relay: what it forwarded, what it dropped, which set-ups it refused and why. */
+  diagnostics(): { readonly switch: Readonly<SwitchCounters>; readonly refusals: ReadonlyMap<string, number> } {
+    return { switch: this.#switch.counters, refusals: this.#setups.refusals };
   }
 
   // ---------------------------------------------------------------- end

@@ -10,7 +10,7 @@ import type { Alternative, Route, RouteEvent, RouteTrigger } from './explain.js'
 import { type Copy, FlowPath, type Item } from './flow-path.js';
 import { type FlowEffect, type FlowInput, type FlowPathInfo, MAX_PATHS, type TrafficClass } from './flow-types.js';
 import { Quarantine } from './quarantine.js';
-import { leastGainMs, PairedSamples, RACE_ABORT, RACE_WIN, Race } from './race.js';
+import { leastGainMs, PairedSamples, RACE_ABORT, RACE_LIMIT_MS, RACE_WIN, Race } from './race.js';
 import { inRanges, type PacketRange } from './ranges.js';
 import { EarnedTokens, RateLimit } from './token-bucket.js';
 
@@ -388,6 +388,7 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     for (const path of this.#paths.values()) {
       if (path.countLosses(now) && path === this.#active) this.#judgeLoss(path, effects, now);
     }
+    if (this.#race !== undefined && now - this.#race.beganAt > RACE_LIMIT_MS) this.#race = undefined;
     for (const [item, at] of this.#late) if (now >= at) this.#retransmit(item, effects, now);
     for (const path of this.#paths.values()) {
       if (path.abandonAt !== undefined && now >= path.abandonAt) effects.push({ kind: 'abandon', path: path.id });
@@ -437,33 +438,30 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
 
   #suspect(cause: 'unreceipted' | 'delay', since: Instant, now: Instant): void {
     if (this.#race !== undefined || this.#standby === undefined || this.#standby.sour(now)) return;
-    this.#race = new Race(cause, since);
+    this.#race = new Race(cause, since, now);
   }
 
   /** A copy was receipted: when its twin travels over the other path, one of them may have won a point. */
   #judgeRace(copy: Copy<T>, effects: Effects<T>, now: Instant): void {
     const { active, standby } = this;
+    const rival = copy.path === active ? standby : active;
+    const twin = copy.item.copies.find(other => other.path === rival);
+    if (twin?.receiptedAt !== undefined && twin.sentAt === copy.sentAt) this.#pair(copy, twin);
+    if (this.#race === undefined) return;
     if (copy.path === standby) {
-      const original = copy.item.copies.find(other => other.path === active);
-      if (original === undefined) return;
-      if (original.missed && original.receiptedAt === undefined) this.#point('standby', effects, now);
-      else if (original.receiptedAt !== undefined) this.#pair(original, copy);
-      return;
-    }
-    if (copy.path !== active) return;
-    const twin = copy.item.copies.find(other => other.path === standby);
-    if (twin === undefined) return;
-    if (twin.receiptedAt === undefined) {
+      if (twin?.missed && twin.receiptedAt === undefined) this.#point('standby', effects, now);
+    } else if (copy.path === active && !copy.missed) {
+      // What was sent before the trouble began proves nothing about now.
+      if (twin === undefined && copy.sentAt < this.#race.beganAt) return;
+      const faster = this.#race.cause === 'delay' && twin !== undefined && isBehind(copy, twin, now);
+      this.#point(faster ? 'standby' : 'incumbent', effects, now);
+    } else if (copy.path === active && twin !== undefined && twin.receiptedAt === undefined) {
       this.#point('incumbent', effects, now);
-      return;
     }
-    this.#pair(copy, twin);
-    const leadMs = now - twin.receiptedAt;
-    const worth = leadMs >= leastGainMs(now - copy.sentAt) && twin.sentAt - copy.sentAt < 1;
-    this.#point(worth ? 'standby' : 'incumbent', effects, now);
   }
 
-  #pair(incumbent: Copy<T>, standby: Copy<T>): void {
+  #pair(copy: Copy<T>, twin: Copy<T>): void {
+    const [incumbent, standby] = copy.path === this.#active ? [copy, twin] : [twin, copy];
     if (incumbent.receiptedAt === undefined || standby.receiptedAt === undefined) return;
     if (incumbent.path.window.selfInflicted) return; // our own queue, not the path
     this.#pairs.add(incumbent.receiptedAt - incumbent.sentAt, standby.receiptedAt - standby.sentAt);
@@ -493,7 +491,7 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
   #considerVoluntary(effects: Effects<T>, now: Instant): void {
     const { standby } = this;
     if (standby === undefined || this.#race !== undefined || this.#quarantine.bars(standby.key, now)) return;
-    const gain = this.#pairs.gain();
+    const gain = this.#pairs.verdict();
     if (gain === undefined) return;
     this.#switchTo(standby, 'faster-alternate', [gain.gainMs, gain.thresholdMs, 'ms'], now, effects, now);
   }
@@ -581,6 +579,13 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
       atMs: now,
     };
   }
+}
+
+/** The twin was faster by more than chance and habit explain. */
+function isBehind<T>(copy: Copy<T>, twin: Copy<T>, now: Instant): boolean {
+  if (twin.receiptedAt === undefined || twin.sentAt !== copy.sentAt) return false;
+  const marginMs = Math.max(leastGainMs(now - copy.sentAt), 2 * copy.path.rtt.varianceMs);
+  return now - twin.receiptedAt >= marginMs;
 }
 
 type Numbers = readonly [measured: number, threshold: number, unit: RouteEvent['unit']];

@@ -6,19 +6,25 @@ import type { Instant } from '../env.js';
 
 export const RACE_WIN = 3;
 export const RACE_ABORT = -2;
+/** A race that nobody won by then says nothing about the paths. */
+export const RACE_LIMIT_MS = 5_000;
 const MIN_GAIN_MS = 2;
 const MIN_GAIN_SHARE = 0.1;
 const PAIRS = 20;
+/** Of them, how many the standby must have won: by chance that happens once in a thousand times. */
+const LEAST_WINS = 17;
 
 export class Race {
   readonly cause: 'unreceipted' | 'delay';
   /** When the message was sent whose fate began it. */
   readonly since: Instant;
+  readonly beganAt: Instant;
   #lead = 0;
 
-  constructor(cause: 'unreceipted' | 'delay', since: Instant) {
+  constructor(cause: 'unreceipted' | 'delay', since: Instant, beganAt: Instant) {
     this.cause = cause;
     this.since = since;
+    this.beganAt = beganAt;
   }
 
   get lead(): number {
@@ -37,25 +43,30 @@ export function leastGainMs(incumbentMs: number): number {
   return Math.max(MIN_GAIN_MS, MIN_GAIN_SHARE * incumbentMs);
 }
 
-/** The last round-trip times of the same messages over both paths: free of the noise that hits both alike. */
+/** Round-trip times of the same messages over both paths: free of the noise that hits both alike. */
 export class PairedSamples {
   #pairs: { readonly incumbentMs: number; readonly standbyMs: number }[] = [];
 
   add(incumbentMs: number, standbyMs: number): void {
     this.#pairs.push({ incumbentMs, standbyMs });
-    if (this.#pairs.length > PAIRS) this.#pairs.shift();
   }
 
   clear(): void {
     this.#pairs = [];
   }
 
-  /** The median gain of the standby when it is worth a voluntary switch, with what it had to exceed. */
-  gain(): { readonly gainMs: number; readonly thresholdMs: number } | undefined {
+  /**
+   * Once there are enough: the median gain of the standby, with what it had to exceed, when that is worth a voluntary
+   * switch. Each sample counts in one verdict only, or chance would get as many tries as there are samples.
+   */
+  verdict(): { readonly gainMs: number; readonly thresholdMs: number } | undefined {
     if (this.#pairs.length < PAIRS) return undefined;
-    const gainMs = median(this.#pairs.map(pair => pair.incumbentMs - pair.standbyMs));
-    const thresholdMs = leastGainMs(median(this.#pairs.map(pair => pair.incumbentMs)));
-    return gainMs >= thresholdMs ? { gainMs, thresholdMs } : undefined;
+    const pairs = this.#pairs;
+    this.clear();
+    const gainMs = median(pairs.map(pair => pair.incumbentMs - pair.standbyMs));
+    const thresholdMs = leastGainMs(median(pairs.map(pair => pair.incumbentMs)));
+    const wins = pairs.filter(pair => pair.standbyMs < pair.incumbentMs).length;
+    return gainMs >= thresholdMs && wins >= LEAST_WINS ? { gainMs, thresholdMs } : undefined;
   }
 }
 

@@ -25,6 +25,10 @@ export class RttEstimator {
     return this.#smoothedMs;
   }
 
+  get varianceMs(): number {
+    return this.#varianceMs;
+  }
+
   get minMs(): number {
     return this.#minMs;
   }

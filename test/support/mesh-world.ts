@@ -1,7 +1,10 @@
 /** Mesh nodes on simulated machines: the shipping shells over the virtual network, in virtual time. */
+import { type Channel, openChannel } from '../../lib/channel/index.js';
 import { type CryptoProvider, nobleCrypto } from '../../lib/crypto/index.js';
+import { type UnixMs, unixMs } from '../../lib/env.js';
 import type { PeerId } from '../../lib/identity/index.js';
 import { AllowList, Identity } from '../../lib/identity/index.js';
+import { LIMITS } from '../../lib/limits.js';
 import { type ForwardedFrame, type ForwardVerdict, MeshNode, type PeerEvent } from '../../lib/mesh/index.js';
 import type { RouteEvent } from '../../lib/route/index.js';
 import { fakeCrypto, type LinkConditions, SimTransportNetwork, SimWorld } from '../../lib/sim/index.js';
@@ -46,7 +49,7 @@ export class MeshWorld {
   add(name: string, dials: readonly string[] = [], options: { relay?: boolean; outsider?: boolean } = {}): MeshHost {
     const rng = this.world.rng.fork(`identity/${name}`);
     const seeds = { identity: rng.bytes(32), static: rng.bytes(32) };
-    const { peer } = new Identity({ crypto: this.crypto, seeds, networkId: NETWORK, now: 0 as never });
+    const { peer } = new Identity({ crypto: this.crypto, seeds, networkId: NETWORK, now: unixMs(0) });
     if (!options.outsider) this.membership.allow({ peer });
     const host = {
       name,
@@ -109,10 +112,52 @@ export class MeshWorld {
     this.world.machine(name)?.crash();
   }
 
-  /** Runs virtual time, letting the promises of node starts settle first. */
+  /** A channel of a peer that speaks the protocol by hand, from a machine of its own. */
+  async rawChannel(target: string, identity: Identity): Promise<Channel> {
+    const machine = this.world.addMachine(`raw-${target}`);
+    let opened: Channel | undefined;
+    machine.start(process => {
+      const { env } = process;
+      const limits = { maxMessageBytes: LIMITS.maxMessageBytes };
+      this.#transports.transport(process).dial(`sim://${target}:1`, limits, {
+        onConnection: connection => {
+          const policy = { crypto: this.crypto, identity, networkId: NETWORK, postQuantum: 'off' } as const;
+          openChannel(
+            connection,
+            { ...policy, env, role: 'initiator' },
+            {
+              onChannel: channel => {
+                opened = channel;
+                channel.attach({ onMessage: () => undefined, onDrain: () => undefined, onClose: () => undefined });
+              },
+              onFailed: error => {
+                throw error;
+              },
+            },
+          );
+        },
+        onError: error => {
+          throw error;
+        },
+      });
+    });
+    await this.run(200);
+    if (opened === undefined) throw new Error('no channel');
+    return opened;
+  }
+
+  /** Wall time of a machine. */
+  unixMs(name: string): UnixMs {
+    return this.world.machine(name)?.process?.env.clock.unix() ?? unixMs(0);
+  }
+
+  /** Runs virtual time; what the programs await is settled before and after it. */
   async run(ms: number): Promise<void> {
-    for (let i = 0; i < 20; i++) await Promise.resolve();
+    await promisesSettled();
     this.world.scheduler.runFor(ms);
-    for (let i = 0; i < 20; i++) await Promise.resolve();
+    await promisesSettled();
   }
 }
+
+/** A real turn of the event loop: every promise that is due has run then. */
+const promisesSettled = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
