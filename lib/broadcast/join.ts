@@ -1,5 +1,7 @@
 /** Joining a committee: as a client that submits and reads, as an observer that reads, or as one of its members. */
 import { EventEmitter } from 'eventemitter3';
+import { defaultCrypto } from '../crypto/index.js';
+import { nodeEnv } from '../env-node.js';
 import { HopfairError, requireArgument } from '../errors.js';
 import type { Messaging } from '../mesh/messaging.js';
 import { PinnedCommittee } from '../order/committee.js';
@@ -18,6 +20,7 @@ import type {
   Orders,
   OrdersEvents,
   SubmitOptions,
+  Surrounded,
 } from './types.js';
 import { Validator } from './validator.js';
 
@@ -27,18 +30,18 @@ import { Validator } from './validator.js';
  * the identity is not that of the node, or not a member's where it should be.
  *
  * @example
- * const orders = joinBroadcast(node, { committee, identity, crypto, env });
+ * const orders = joinBroadcast(node, { committee, identity });
  * const receipt = await orders.submit(bytes, { key: 'account-7' });
  * const { entry } = await receipt.opened;
  * for await (const { index, opening } of orders.entries({ from: entry })) …
  */
 export function joinBroadcast(messaging: Messaging, options: JoinOptions): Orders {
-  const { crypto, env, identity } = options;
+  const { identity, crypto = defaultCrypto(), env = nodeEnv() } = options;
   const committee = new PinnedCommittee(crypto, options.committee);
   requireArgument(messaging.self === identity.peer, 'the identity is not that of the node');
   env.log.info('committee joined', { role: options.role ?? 'client', hash: committee.hashHex, ...committee.summary() });
-  if (options.role === 'member') return new MemberOrders(messaging, committee, options);
-  return new ReaderOrders(messaging, committee, options);
+  if (options.role === 'member') return new MemberOrders(messaging, committee, { ...options, crypto, env });
+  return new ReaderOrders(messaging, committee, { ...options, crypto, env });
 }
 
 abstract class BaseOrders implements Orders {
@@ -75,7 +78,7 @@ class ReaderOrders extends BaseOrders {
   readonly #client: BroadcastClient | undefined;
   readonly #follower: LogFollower;
 
-  constructor(messaging: Messaging, committee: PinnedCommittee, options: JoinAsClient | JoinAsObserver) {
+  constructor(messaging: Messaging, committee: PinnedCommittee, options: Surrounded<JoinAsClient | JoinAsObserver>) {
     super();
     this.#port = new CommitteePort(messaging, committee, options.env);
     this.#client = options.role === 'observer' ? undefined : new BroadcastClient(this.#port, options);
@@ -109,7 +112,7 @@ class ReaderOrders extends BaseOrders {
 class MemberOrders extends BaseOrders {
   readonly #validator: Validator;
 
-  constructor(messaging: Messaging, committee: PinnedCommittee, options: JoinAsMember) {
+  constructor(messaging: Messaging, committee: PinnedCommittee, options: Surrounded<JoinAsMember>) {
     super();
     requireArgument(committee.indexOf(messaging.self) !== undefined, 'this peer is no member of the committee');
     this.#validator = new Validator(

@@ -12,9 +12,14 @@ interface JoinCommon {
   readonly committee: Committee;
   /** Of this peer: `messaging.self` is its id. */
   readonly identity: Identity;
-  readonly crypto: CryptoProvider;
-  readonly env: Env;
+  /** Default: the fastest backend of this platform. */
+  readonly crypto?: CryptoProvider;
+  /** Default: the surroundings of this process. */
+  readonly env?: Env;
 }
+
+/** Options whose defaults are filled in. */
+export type Surrounded<Options extends JoinCommon> = Options & Required<Pick<JoinCommon, 'crypto' | 'env'>>;
 
 /** Orders and reads. The default. */
 export interface JoinAsClient extends JoinCommon {
