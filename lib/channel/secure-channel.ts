@@ -378,8 +378,7 @@ export class SecureChannel implements Channel {
     parts.length = 0;
     let room = this.#maxRecordBytes - this.#control.length;
     for (let rank = 0; rank < LANES; rank++) room -= this.#takeFrom(rank, room, now);
-    const isStuck = this.#window.room(false) < Math.min(this.#queued, MIN_CUT_BYTES);
-    const asks = this.#askDue || (parts.length > 0 && this.#window.shouldAsk(isStuck));
+    const asks = this.#askDue || (parts.length > 0 && this.#window.shouldAsk(this.#isStuck()));
     const ends = this.#state === 'ending' && this.#queued === 0;
     if (parts.length === 0 && !asks && !this.#ackDue && !ends) return false;
     const rekeys = !ends && this.#rekeys.isDue(now);
@@ -402,7 +401,7 @@ export class SecureChannel implements Channel {
     const waiting = lane.bytes;
     if (waiting === 0) return 0;
     const window = this.#window;
-    let max = Math.min(room - SECTION_HEADER_BYTES, window.room(rank === URGENT));
+    let max = Math.min(room - SECTION_HEADER_BYTES, window.room(PRIORITIES[rank] as Priority));
     if (rank === BULK) max = Math.min(max, Math.max(window.bytes >>> BULK_CUT_SHIFT, MIN_CUT_BYTES));
     if (max < waiting && max < MIN_CUT_BYTES) {
       if (window.creditLeft > max) window.onLimited();
@@ -412,6 +411,15 @@ export class SecureChannel implements Channel {
     this.#queued -= waiting - lane.bytes;
     window.onSent(taken);
     return taken === 0 ? 0 : taken + SECTION_HEADER_BYTES;
+  }
+
+  /** Whether what is next must wait for an ack: lower lanes have no more room than it has. */
+  #isStuck(): boolean {
+    for (let rank = 0; rank < LANES; rank++) {
+      const waiting = (this.#lanes[rank] as SendLane).bytes;
+      if (waiting > 0) return this.#window.room(PRIORITIES[rank] as Priority) < Math.min(waiting, MIN_CUT_BYTES);
+    }
+    return false;
   }
 
   /** Control goes in front, but for what must be last: the rekey and the end. */

@@ -3,10 +3,13 @@
  * A socket hides how much waits in the kernel, so what is bounded is what the peer has not acknowledged.
  */
 import { INITIAL_CREDIT_BYTES } from './record.js';
+import type { Priority } from './types.js';
 
 const INITIAL_BYTES = INITIAL_CREDIT_BYTES;
 const MIN_BYTES = 32_768;
 const MAX_BYTES = 16_777_216;
+/** Normal messages are not slowed below this: a path whose delay is not ours must not starve them. */
+const MIN_NORMAL_BYTES = 262_144;
 /** Urgent messages may exceed the window by this, so that a full one never delays them by a round trip. */
 const URGENT_EXTRA_BYTES = 16_384;
 /** A round whose lowest round trip exceeds the base by more than this has filled a queue somewhere. */
@@ -53,10 +56,12 @@ export class SendWindow {
     return Math.min(this.#rtt, this.#olderRtt);
   }
 
-  /** Bytes that may be sent now. */
-  room(isUrgent: boolean): number {
-    const limit = this.#acked + this.#bytes + (isUrgent ? URGENT_EXTRA_BYTES : 0);
-    return Math.min(limit, this.#credit) - this.#sent;
+  /** Bytes of this priority that may be sent now. */
+  room(priority: Priority): number {
+    let bytes = this.#bytes;
+    if (priority !== 'bulk') bytes = Math.max(bytes, MIN_NORMAL_BYTES);
+    if (priority === 'urgent') bytes += URGENT_EXTRA_BYTES;
+    return Math.min(this.#acked + bytes, this.#credit) - this.#sent;
   }
 
   onSent(bytes: number): void {
@@ -108,12 +113,16 @@ export class SendWindow {
   #endRound(): void {
     if (this.#roundRtt !== Number.POSITIVE_INFINITY) {
       const base = this.minRttMs;
-      const queued = this.#roundRtt > base + Math.max(TOLERANCE_MS, base * TOLERANCE_SHARE);
-      if (queued) this.#bytes = Math.max(Math.floor(this.#bytes * SHRINKAGE), MIN_BYTES);
-      else if (this.#wasLimiting) this.#bytes = Math.min(Math.floor(this.#bytes * GROWTH), MAX_BYTES);
+      const isQueued = this.#roundRtt > base + Math.max(TOLERANCE_MS, base * TOLERANCE_SHARE);
+      // A window that nobody has used up has no part in the delay, and proves nothing about more room.
+      if (this.#wasLimiting) this.#resize(isQueued ? SHRINKAGE : GROWTH);
     }
     this.#roundEnd = this.#sent;
     this.#roundRtt = Number.POSITIVE_INFINITY;
     this.#wasLimiting = false;
+  }
+
+  #resize(factor: number): void {
+    this.#bytes = Math.min(Math.max(Math.floor(this.#bytes * factor), MIN_BYTES), MAX_BYTES);
   }
 }

@@ -1,0 +1,91 @@
+import t from 'tap';
+import { SendWindow } from '../../lib/channel/send-window.js';
+
+interface Path {
+  readonly bytesPerMs: number;
+  readonly baseRttMs: number;
+  /** Delay that is not a queue of ours: a busy processor at the other end. */
+  readonly noiseMs: number;
+}
+
+interface Outcome {
+  readonly windowBytes: number;
+  /** What an urgent message would wait behind, over the second half of the run. */
+  readonly queueMs: number;
+  readonly utilization: number;
+}
+
+/** A saturating bulk sender over one bottleneck, in steps of 0.05 ms, with unlimited credit. */
+function saturate(path: Path, durationMs: number): Outcome {
+  const stepMs = 0.05;
+  const window = new SendWindow();
+  const inNetwork: { offset: number; asked: boolean; arrivesAt: number }[] = [];
+  let sent = 0;
+  let linkFreeAt = 0;
+  let queueMs = 0;
+  let samples = 0;
+  let delivered = 0;
+  // As a channel does when it opens: an ask while nothing else is under way shows the bare path.
+  window.onAsk(-path.baseRttMs);
+  window.onAck(0, Number.MAX_SAFE_INTEGER, 0);
+  for (let now = 0; now < durationMs; now += stepMs) {
+    for (let next = inNetwork[0]; next !== undefined && next.arrivesAt <= now; next = inNetwork[0]) {
+      inNetwork.shift();
+      if (now > durationMs / 2) delivered += 4_096;
+      if (next.asked && !window.onAck(next.offset, Number.MAX_SAFE_INTEGER, now)) throw new Error('impossible ack');
+    }
+    while (window.room('bulk') >= 4_096) {
+      sent += 4_096;
+      window.onSent(4_096);
+      linkFreeAt = Math.max(linkFreeAt, now) + 4_096 / path.bytesPerMs;
+      const isStuck = window.room('bulk') < 4_096;
+      const asked = window.shouldAsk(isStuck);
+      if (asked) window.onAsk(now);
+      inNetwork.push({
+        offset: sent,
+        asked,
+        arrivesAt: linkFreeAt + path.baseRttMs + path.noiseMs * (now > 50 ? 1 : 0),
+      });
+    }
+    window.onLimited();
+    if (now > durationMs / 2) {
+      queueMs += Math.max(0, linkFreeAt - now);
+      samples++;
+    }
+  }
+  const utilization = delivered / (path.bytesPerMs * (durationMs / 2));
+  return { windowBytes: window.bytes, queueMs: queueMs / samples, utilization };
+}
+
+t.test('a slow link is kept busy with a queue of milliseconds, not of its whole buffer', async t => {
+  const { queueMs, utilization } = saturate({ bytesPerMs: 12_500, baseRttMs: 0.3, noiseMs: 0 }, 2_000);
+  t.ok(utilization > 0.95, `${utilization}`);
+  t.ok(queueMs < 4, `${queueMs} ms`);
+});
+
+t.test('a long fast path is filled', async t => {
+  const { utilization, queueMs, windowBytes } = saturate({ bytesPerMs: 125_000, baseRttMs: 20, noiseMs: 0 }, 4_000);
+  t.ok(windowBytes > 2_000_000, `${windowBytes}`);
+  t.ok(utilization > 0.8, `${utilization}`);
+  t.ok(queueMs < 15, `${queueMs} ms`);
+});
+
+t.test('a sender that does not use its window up keeps it, whatever the delay', async t => {
+  const window = new SendWindow();
+  const { bytes } = window;
+  for (let now = 0; now < 1_000; now += 10) {
+    window.onSent(1_000);
+    window.onAsk(now);
+    window.onAck((now / 10 + 1) * 1_000, Number.MAX_SAFE_INTEGER, now + (now > 500 ? 9 : 0.1));
+  }
+  t.equal(window.bytes, bytes);
+});
+
+t.test('normal messages have more room than bulk on a slow path, urgent ones more than both', async t => {
+  const window = new SendWindow();
+  window.onAck(0, Number.MAX_SAFE_INTEGER, 0);
+  const [bulk, normal, urgent] = [window.room('bulk'), window.room('normal'), window.room('urgent')];
+  t.ok(bulk < normal && normal < urgent);
+  window.onSent(urgent);
+  t.equal(window.room('urgent'), 0);
+});
