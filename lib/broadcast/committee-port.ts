@@ -13,6 +13,7 @@ import {
 import type { PinnedCommittee } from '../order/committee.js';
 import type { ValidatorIndex } from '../order/types.js';
 import { pairKeyLabel, serviceOf } from './service-name.js';
+import { trySend } from './try-send.js';
 
 /** Hears what concerns the orders of this peer. */
 export interface PortHandler {
@@ -93,7 +94,7 @@ export class CommitteePort {
   }
 
   sendToPeer(to: PeerId, bytes: Uint8Array): boolean {
-    return this.#messaging.send(to, this.#service, bytes);
+    return trySend(this.#messaging, this.#env.log, to, this.#service, bytes);
   }
 
   /** The secret shared with this member by the present session; undefined while there is none. */

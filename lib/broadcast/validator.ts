@@ -17,6 +17,7 @@ import type { Batch } from '../order/types.js';
 import type { OpenedLog } from '../storage/interface.js';
 import { EffectQueue, type OutwardEffect } from './effect-queue.js';
 import { pairKeyLabel, serviceOf } from './service-name.js';
+import { trySend } from './try-send.js';
 
 export interface ValidatorOptions {
   readonly committee: PinnedCommittee;
@@ -134,11 +135,11 @@ export class Validator {
       case 'send':
         for (const [index, { peer }] of this.#options.committee.descriptor.members.entries()) {
           const wanted = effect.to === 'all' ? peer !== this.#messaging.self : effect.to === index;
-          if (wanted) this.#messaging.send(peer, this.#service, effect.bytes);
+          if (wanted) this.#send(peer, effect.bytes);
         }
         return;
       case 'reply':
-        this.#messaging.send(effect.to, this.#service, effect.bytes);
+        this.#send(effect.to, effect.bytes);
         return;
       case 'deliver':
         this.#events.onBatch(effect.batch);
@@ -150,6 +151,10 @@ export class Validator {
         this.#events.onNotice(effect.notice);
         return;
     }
+  }
+
+  #send(to: PeerId, bytes: Uint8Array): void {
+    trySend(this.#messaging, this.#options.env.log, to, this.#service, bytes);
   }
 
   #fail(error: HopfairError): void {
