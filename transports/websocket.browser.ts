@@ -149,6 +149,7 @@ export function webSocketTransport(options: BrowserWebSocketOptions = {}): Trans
       abandon();
       fail('DIAL_FAILED');
     }, dialTimeoutMs);
+    webSocket.onerror = () => undefined; // says nothing that the close event, which follows, does not
     webSocket.onclose = () => fail('DIAL_FAILED');
     webSocket.onopen = () => {
       if (settled) return;

@@ -1,7 +1,9 @@
 import t from 'tap';
+import { WebSocket } from 'ws';
 import { nodeEnv } from '../../lib/env-node.js';
 import { MemoryHub, memoryTransport } from '../../transports/memory.js';
 import { tcpTransport } from '../../transports/tcp.js';
+import { webSocketTransport as browserTransport, type PlatformWebSocket } from '../../transports/websocket.browser.js';
 import { webSocketTransport } from '../../transports/websocket.js';
 import { type TransportUnderTest, transportConformance } from './transport.js';
 
@@ -18,6 +20,15 @@ const under: Record<string, TransportUnderTest> = {
   },
   websocket: {
     makeTransport: () => webSocketTransport(),
+    listenAddress: 'ws://127.0.0.1:0',
+    deadAddress: 'ws://127.0.0.1:1',
+  },
+  // The browser's file over a WebSocket class of the same face; what it dials is the listener of Node.
+  'websocket of browsers': {
+    makeTransport: () => ({
+      ...webSocketTransport(),
+      ...browserTransport({ WebSocket: WebSocket as unknown as new (address: string) => PlatformWebSocket }),
+    }),
     listenAddress: 'ws://127.0.0.1:0',
     deadAddress: 'ws://127.0.0.1:1',
   },

@@ -19,8 +19,10 @@ interface Victim {
   readonly channel: Channel;
   /** Seals whatever a peer that passed the handshake likes to send. */
   readonly attack: (plaintext: Uint8Array) => void;
-  /** What the victim answered, opened. */
+  /** What the victim answered, opened; empty where it did not open. */
   readonly answers: Uint8Array[];
+  /** Follows a rekey of the victim. */
+  readonly followRekey: () => void;
 }
 
 /** A real channel whose peer is driven by hand, record by record. */
@@ -77,12 +79,12 @@ function victim(): Victim {
   connection.send([driver.start()]);
   env.settle();
   if (channel === undefined || result === undefined) throw new Error('the handshake failed');
-  const { tx } = result;
+  const { tx, rx } = result;
   const attack = (plaintext: Uint8Array): void => {
     connection.send(tx.encryptPartsWithAd(EMPTY, [plaintext]));
     env.settle();
   };
-  return { env, received, closes, channel, attack, answers };
+  return { env, received, closes, channel, attack, answers, followRekey: () => rx.rekey() };
 }
 
 const NORMAL = 1;
@@ -118,6 +120,25 @@ t.test('an honest peer made by hand is understood, so the cases below fail for w
   attack(ackOf(9, 200_000));
   attack(section(END, Uint8Array.of(0)));
   t.same(closes, [undefined]);
+});
+
+t.test('after two minutes the key is replaced: the old one opens nothing any more, the next one does', async t => {
+  for (const follows of [true, false]) {
+    const { env, attack, answers, followRekey, channel } = victim();
+    const isRekey = (answer: Uint8Array | undefined): boolean => answer?.at(-4) === REKEY && answer.at(-1) === 0;
+    for (let elapsedMs = 0; elapsedMs < 118_000; elapsedMs += 2_000) {
+      env.advance(2_000);
+      attack(section(ASK));
+      t.notOk(isRekey(answers.at(-1)));
+    }
+    env.advance(4_000);
+    attack(section(ASK));
+    t.ok(isRekey(answers.at(-1)), 'the last record under the old key says so');
+    if (follows) followRekey();
+    channel.send(fromUtf8('next'));
+    env.settle();
+    t.same(answers.at(-1), follows ? section(NORMAL, message('next')) : EMPTY);
+  }
 });
 
 const violations: Record<string, readonly Uint8Array[]> = {
