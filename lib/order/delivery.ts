@@ -19,7 +19,7 @@ import type { OrderPool } from './pool.js';
 import { Readers } from './readers.js';
 import { type Revealed, RevealStage } from './reveal.js';
 import { Sequencer, type SequencerStep } from './sequencer.js';
-import type { Entry, OrderId, ValidatorIndex } from './types.js';
+import type { Entry, OrderFacts, OrderId, ValidatorIndex } from './types.js';
 import type { Voters } from './voters.js';
 
 export interface MemberContext {
@@ -67,6 +67,15 @@ export class Delivery {
   /** A ready order, a selected batch or a final cut waits. */
   get busy(): boolean {
     return this.#sequencer.waiting > 0 || this.#parts.linearizer.busy;
+  }
+
+  /** An order that never became solid expired, and no cut has said so yet: its sender waits to hear that it is gone. */
+  owesVerdict(now: UnixMs): boolean {
+    const { pool, linearizer } = this.#parts;
+    for (const { envelope } of pool.live()) {
+      if (envelope.expiry < now && envelope.expiry >= linearizer.time) return true;
+    }
+    return false;
   }
 
   /** The next final block. */
@@ -131,11 +140,11 @@ export class Delivery {
   }
 
   /** A client that sends an order again, after its fate was decided, has not heard of it. */
-  tellFate(sender: PeerId, ids: readonly OrderId[]): void {
+  tellFate(sender: PeerId, orders: readonly OrderFacts[]): void {
     const { out } = this.#context;
-    const gone = ids.filter(id => this.#parts.linearizer.isGone(id));
+    const gone = orders.filter(order => this.#parts.linearizer.isGone(order)).map(({ id }) => id);
     if (gone.length > 0) out.reply(sender, { kind: 'rejected', reason: 'gone', ids: gone });
-    for (const entry of ids.map(id => this.#history.entryOf(id))) {
+    for (const entry of orders.map(({ id }) => this.#history.entryOf(id))) {
       if (entry !== undefined) out.reply(sender, { kind: 'opened', height: entry.height, items: [openedItem(entry)] });
     }
   }

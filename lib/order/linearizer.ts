@@ -63,6 +63,11 @@ export class Linearizer {
     return this.#state.height;
   }
 
+  /** T of the last cut applied; 0 at the start. */
+  get time(): number {
+    return this.#state.time;
+  }
+
   /** Entries emitted so far. */
   get logSize(): number {
     return this.#state.log.size;
@@ -86,9 +91,13 @@ export class Linearizer {
     return this.#state.watermarks.get(streamName(position));
   }
 
-  /** True when this order can never be selected; remembered until its expiry. */
-  isGone(id: OrderId): boolean {
-    return this.#state.closed.get(id) === 'gone';
+  /** True when this order can never be selected: it was dropped, or cut time passed its expiry before it was ready. */
+  isGone(order: OrderFacts): boolean {
+    const { closed, pending, time } = this.#state;
+    const how = closed.get(order.id);
+    if (how !== undefined) return how === 'gone';
+    if (pending.get(order.id)?.ready !== undefined) return false;
+    return time > order.expiry && order.sequence > (this.lastOf(order)?.sequence ?? 0);
   }
 
   /** Orders that this cut brings to more than f lanes and `factsOf` does not know: an honest lister has each of them. */

@@ -291,7 +291,7 @@ export class Member implements Machine<MemberInput, MemberEffect> {
       this.#banned.add(from);
       this.#out.notice({ kind: 'misbehaviour', peer: from, what: 'the signature of a batch is wrong' });
     } else {
-      this.#delivery.tellFate(from, ids);
+      this.#delivery.tellFate(from, submission.envelopes);
     }
   }
 
@@ -445,7 +445,12 @@ export class Member implements Machine<MemberInput, MemberEffect> {
 
   /** "An uncut entry, an unemitted solid order or an unopened batch": while there is any, views are timed. */
   #hasWork(): boolean {
-    return this.#writer.pending > 0 || this.#delivery.busy || this.#lanes.some(lane => lane.uncut > 0);
+    return (
+      this.#writer.pending > 0 ||
+      this.#delivery.busy ||
+      this.#lanes.some(lane => lane.uncut > 0) ||
+      this.#delivery.owesVerdict(this.#unix)
+    );
   }
 
   /** Takes final cuts, as far as their chunks and orders are here. */

@@ -30,6 +30,7 @@ const ISSUED_AT = unixMs(SIMULATED_START_UNIX_MS - 60_000);
 /** An order as its client sees it. */
 export interface Submitted {
   readonly name: string;
+  readonly payload: Uint8Array;
   readonly ttlMs: number;
   outcome: 'pending' | 'opened' | 'expired';
 }
@@ -37,8 +38,8 @@ export interface Submitted {
 interface Client {
   readonly identity: Identity;
   readonly orders: Orders;
-  /** The last sequence of each stream. */
-  readonly sequences: Map<string, number>;
+  /** How many orders it submitted in each stream. */
+  readonly ordinals: Map<string, number>;
 }
 
 export class Cluster {
@@ -100,13 +101,13 @@ export class Cluster {
 
   /** A client submits its next order of a stream. */
   submit(client: number, stream: string, ttlMs: number): void {
-    const { identity, orders, sequences } = this.#clients[client] as Client;
-    const sequence = (sequences.get(stream) ?? 0) + 1;
-    sequences.set(stream, sequence);
-    const name = `client-${client}/${stream}/${sequence}`;
-    const payload = fromUtf8(`${name} ${this.#world.rng.fork(name).int(1_000_000)}`);
-    this.log.submitted({ sender: identity.peer, stream, sequence }, payload);
-    const submitted: Submitted = { name, ttlMs, outcome: 'pending' };
+    const { identity, orders, ordinals } = this.#clients[client] as Client;
+    const ordinal = (ordinals.get(stream) ?? 0) + 1;
+    ordinals.set(stream, ordinal);
+    const name = `client-${client}/${stream}/${ordinal}`;
+    const payload = fromUtf8(name);
+    this.log.submitted({ sender: identity.peer, stream, ordinal }, payload);
+    const submitted: Submitted = { name, payload, ttlMs, outcome: 'pending' };
     this.orders.push(submitted);
     void this.#follow(submitted, orders.submit(payload, { key: stream, ttlMs }));
   }
@@ -180,7 +181,7 @@ export class Cluster {
       const messaging = this.#messaging.join(process, identity.peer);
       const committee = this.committee.descriptor;
       const orders = joinBroadcast(messaging, { committee, identity, crypto: this.#crypto, env });
-      this.#clients[index] = { identity, orders, sequences: new Map() };
+      this.#clients[index] = { identity, orders, ordinals: new Map() };
       void this.#read(process, orders);
     });
   }

@@ -2,7 +2,8 @@
  * The log as it must be, checked at every entry that anyone is handed: the same for all, without gaps or repetitions,
  * nothing in it that nobody submitted, streams in their order.
  */
-import { equalBytes, toHex } from '../../../lib/bytes.js';
+import { toHex } from '../../../lib/bytes.js';
+import type { PeerId } from '../../../lib/identity/peer-id.js';
 import type { Entry, StreamPosition } from '../../../lib/order/types.js';
 import { Violation } from '../../../lib/sim/index.js';
 
@@ -15,25 +16,34 @@ function describe(entry: Entry): string {
   return `${place} ${outcome} [${entry.laneTimes.map(time => time ?? '-').join(' ')}]`;
 }
 
+/** An order as its client submitted it. Payloads are unique: by them the log is compared with what was submitted. */
+interface SubmittedOrder {
+  readonly sender: PeerId;
+  readonly stream: string;
+  /** Its place among all that the client submitted in this stream. */
+  readonly ordinal: number;
+}
+
 export class LogCheck {
-  readonly #submitted = new Map<string, Uint8Array>();
+  readonly #submitted = new Map<string, SubmittedOrder>();
   /** What the first reader of each index was handed. */
   readonly #log: Entry[] = [];
   readonly #described: string[] = [];
   readonly #indexOf = new Map<string, number>();
-  readonly #lastSequence = new Map<string, number>();
+  readonly #streams = new Map<string, { sequence: number; ordinal: number }>();
 
   get log(): readonly Entry[] {
     return this.#log;
   }
 
   /** A client gave this payload to the broadcast. */
-  submitted(position: StreamPosition, payload: Uint8Array): void {
-    this.#submitted.set(positionKey(position), payload);
+  submitted(order: SubmittedOrder, payload: Uint8Array): void {
+    this.#submitted.set(toHex(payload), order);
   }
 
-  indexOf(position: StreamPosition): number | undefined {
-    return this.#indexOf.get(positionKey(position));
+  /** Where in the log the order with this payload stands. */
+  indexOf(payload: Uint8Array): number | undefined {
+    return this.#indexOf.get(toHex(payload));
   }
 
   /** Someone who reads from the beginning; one for each process. */
@@ -57,16 +67,21 @@ export class LogCheck {
     if (previous !== undefined && entry.height < previous.height) {
       throw new Violation('height', `${reader} got height ${entry.height} after ${previous.height}`);
     }
-    const key = positionKey(entry);
-    if (this.#indexOf.has(key)) throw new Violation('duplicate', `${reader} got ${key} twice`);
-    const payload = this.#submitted.get(key);
-    if (payload === undefined) throw new Violation('validity', `${reader} got ${key}, which nobody submitted`);
-    if (entry.opening.kind !== 'opened') throw new Violation('validity', `${key} of an honest client is void`);
-    if (!equalBytes(entry.opening.payload, payload)) throw new Violation('validity', `${key} has another payload`);
-    const stream = `${entry.sender}/${entry.stream}`;
-    const last = this.#lastSequence.get(stream) ?? 0;
-    if (entry.sequence <= last) throw new Violation('stream order', `${reader} got ${key} after sequence ${last}`);
-    this.#lastSequence.set(stream, entry.sequence);
+    const name = `${reader} got ${positionKey(entry)}`;
+    if (entry.opening.kind !== 'opened') throw new Violation('validity', `${name}, void though its client is honest`);
+    const key = toHex(entry.opening.payload);
+    const order = this.#submitted.get(key);
+    if (order?.sender !== entry.sender || order.stream !== entry.stream) {
+      throw new Violation('validity', `${name}, which its sender did not submit`);
+    }
+    if (this.#indexOf.has(key)) throw new Violation('duplicate', `${name}, entry ${this.#indexOf.get(key)} again`);
+    // A sequence is used again when the order that had it can never be emitted; never for two entries.
+    const streamKey = `${entry.sender}/${entry.stream}`;
+    const last = this.#streams.get(streamKey) ?? { sequence: 0, ordinal: 0 };
+    if (entry.sequence !== last.sequence + 1 || order.ordinal <= last.ordinal) {
+      throw new Violation('stream order', `${name} after sequence ${last.sequence}`);
+    }
+    this.#streams.set(streamKey, { sequence: entry.sequence, ordinal: order.ordinal });
     this.#indexOf.set(key, entry.index);
     this.#log.push(entry);
     this.#described.push(describe(entry));

@@ -10,6 +10,8 @@ import { Nemesis } from './nemesis.js';
 
 /** Continuations of promises run, and failures are looked at, this often. */
 const SLICE_MS = 5;
+/** Every session is up by then. */
+const WARM_UP_MS = 200;
 /** After the last fault everything must be settled within this time. */
 const SETTLING_MS = 60_000;
 /** Outlives all that goes wrong, and stays below the committee's maximum on clocks that differ. */
@@ -39,10 +41,13 @@ export const orderScenario: Scenario = {
   ],
   play: async (world, seed) => {
     const conditions = drawConditions(world.rng.fork('conditions'), seed);
-    world.network.setUsual(conditions.link);
+    world.network.setUsual({ ...conditions.link, loss: 0 });
     const cluster = new Cluster(world, conditions);
     const nemesis = new Nemesis(world, conditions, cluster.members, machine => cluster.restart(machine));
     cluster.start();
+    // Who seals before it shares a key with a member leaves that member out; with another one faulty, that is too many.
+    await run(world, cluster, WARM_UP_MS);
+    world.network.setUsual(conditions.link);
     scheduleOrders(world, cluster, conditions);
     nemesis.unleash();
     await run(world, cluster, conditions.faultyMs);
@@ -99,12 +104,11 @@ function describeUnsettled(cluster: Cluster): string {
 }
 
 /** The log holds what was submitted without what expired, and only what could expire did. */
-function requireComplete(cluster: Cluster): void {
-  const expired = cluster.orders.filter(({ outcome }) => outcome === 'expired');
-  for (const { name, ttlMs } of expired) {
-    if (ttlMs >= LONG_TTL_MS) throw new Violation('lost', `${name} expired long before its time`);
+function requireComplete({ orders, log }: Cluster): void {
+  for (const { name, payload, ttlMs, outcome } of orders) {
+    const index = log.indexOf(payload);
+    if (outcome === 'opened' && index === undefined) throw new Violation('lost', `${name} was told to be opened`);
+    if (outcome === 'expired' && index !== undefined) throw new Violation('false expiry', `${name} is entry ${index}`);
+    if (outcome === 'expired' && ttlMs >= LONG_TTL_MS) throw new Violation('lost', `${name} expired before its time`);
   }
-  const expected = cluster.orders.length - expired.length;
-  const { length } = cluster.log.log;
-  if (length !== expected) throw new Violation('lost', `${length} entries of ${expected} orders that did not expire`);
 }
