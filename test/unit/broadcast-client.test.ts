@@ -31,6 +31,8 @@ class ScriptedMember {
   readonly identity: Identity;
   /** Every envelope that arrived, repetitions included. */
   readonly received: Envelope[] = [];
+  /** How often it was asked for a fairness receipt. */
+  asked = 0;
   /** Signed batches that arrived. */
   readonly batches: Submission[] = [];
   readonly #setup: Setup;
@@ -48,6 +50,7 @@ class ScriptedMember {
     this.#messaging = this.#setup.network.join(process, this.identity.peer);
     this.#messaging.serve(serviceOf(this.#setup.committee), (_from, bytes) => {
       const message = decodeClientMessage(bytes);
+      if (message.kind === 'want-receipt') this.asked += 1;
       if (message.kind !== 'submit') return;
       const submission = decodeSubmission(crypto, message.batch);
       this.batches.push(submission);
@@ -305,6 +308,30 @@ t.test('submit waits for room, gives up when it is aborted, and drain waits for 
     ['1', '3'],
     'in open mode the payload travels as it is',
   );
+});
+
+t.test('a fairness receipt that does not verify is not handed out; the other members are asked in turn', async t => {
+  const { world, members, client } = await scene();
+  const submitted = client.submit(order('x'), { key: 'a' });
+  await world.scheduler.runForAsync(100);
+  const receipt = await submitted;
+  const { id } = receipt;
+  for (const member of members) member.open(1, 0, id);
+  await world.scheduler.runForAsync(50);
+  let handedOut = false;
+  const asked = t.rejects(
+    receipt.fairness().finally(() => {
+      handedOut = true;
+    }),
+    { code: 'INVALID_STATE' },
+  );
+  await world.scheduler.runForAsync(50);
+  for (const member of members) member.say({ kind: 'receipt', by: { id }, bytes: fromUtf8('no receipt') });
+  await world.scheduler.runForAsync(2_000);
+  t.equal(handedOut, false);
+  t.ok(members.every(member => member.asked > 0));
+  client.close();
+  await asked;
 });
 
 t.test('closing ends everything that waits with INVALID_STATE', async t => {

@@ -228,6 +228,26 @@ t.test(
   },
 );
 
+t.test('a client that was cut off while its order was ordered hears of it, once, when it is back', async t => {
+  const scene = new Scene(4);
+  const client = scene.join('client');
+  await scene.run(200);
+  const log = collect((scene.members[0] as Player).orders());
+  const submitted = client.orders().submit(fromUtf8('x'), { key: 'k', ttlMs: 10_000 });
+  await scene.run(6); // the order is with the members, and is not ordered yet
+  t.strictSame(log, []);
+  const receipt = await submitted;
+  const names = scene.members.map(({ machine }) => machine.name);
+  scene.world.network.partition([[client.machine.name], names]);
+  await scene.run(3_000);
+  t.equal(log.length, 1);
+  scene.world.network.heal();
+  const { entry } = await scene.settle(receipt.opened);
+  t.strictSame(fingerprint([entry]), fingerprint(log));
+  await scene.run(5_000);
+  t.equal(log.length, 1);
+});
+
 t.test('an observer that comes late, or back, reads from where it wants, exactly once', async t => {
   const scene = new Scene(4);
   const client = scene.join('client');
