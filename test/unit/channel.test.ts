@@ -527,8 +527,11 @@ t.test('the gate: rate of an address, half-open bound with eviction, room for th
   t.same(evicted, []);
   t.ok(enter('10.0.2.3:1'), 'strangers share half of the slots');
   t.same(evicted, ['10.0.0.1:3'], 'the oldest who has said nothing makes room');
+  t.ok(enter('10.0.2.4:1'));
+  t.ok(enter('10.0.2.5:1'));
+  t.same(evicted.slice(1), ['[2001:db8:0:2::1]:9', '10.0.2.2:1'], 'who has spoken keeps its place');
   t.ok(enter('10.0.1.1:2'), 'the other half is for the known');
-  t.equal(evicted.length, 1);
+  t.equal(evicted.length, 3);
 
   const costly = new HandshakeGate(env.clock, { cpuShare: 0.2 });
   t.equal(costly.enter('1.1.1.1:1', () => undefined)?.spend(400), true);
