@@ -17,10 +17,14 @@ export interface Conditions {
   readonly maxSkewMs: number;
   /** Relays that die and come back. */
   readonly crashes: number;
+  /** Ends that die and come back, and their sessions with them. */
+  readonly endCrashes: number;
   /** Relays that answer probes and drop data, for a while. */
   readonly hostile: number;
   readonly deadLinks: number;
   readonly partitions: number;
+  /** The longest of them; some outlive the sessions. */
+  readonly longestPartitionMs: number;
   readonly clogs: number;
   readonly pauses: number;
 }
@@ -47,9 +51,11 @@ export function drawConditions(rng: SeededRng, seed: number): Conditions {
     faultyMs: 4_000,
     maxSkewMs: rng.chance(0.5) ? 2_000 : 0,
     crashes: some(0.5, 2),
+    endCrashes: some(0.2, 1),
     hostile: some(0.5, relays - 2),
     deadLinks: some(0.4, 2),
     partitions: some(0.4, 2),
+    longestPartitionMs: rng.chance(0.8) ? 2_000 : 60_000,
     clogs: some(0.3, 2),
     pauses: some(0.3, 1),
   };

@@ -1,5 +1,5 @@
 /** Lets the faults of one seed happen to an overlay, and ends them all. */
-import type { SeededRng, SimWorld } from '../../../lib/sim/index.js';
+import type { SeededRng, SimMachine, SimWorld } from '../../../lib/sim/index.js';
 import type { Conditions } from './conditions.js';
 import type { Overlay } from './overlay.js';
 
@@ -18,10 +18,10 @@ export class Nemesis {
 
   /** Schedules everything that goes wrong before `heal`, once routes exist. */
   unleash(): void {
-    const { crashes, hostile, deadLinks, partitions, clogs, pauses, faultyMs } = this.#conditions;
+    const { crashes, endCrashes, hostile, deadLinks, partitions, clogs, pauses, faultyMs } = this.#conditions;
     const rng = this.#rng;
     const { network, scheduler } = this.#world;
-    const { relays, connections } = this.#overlay;
+    const { relays, ends, connections } = this.#overlay;
     const sometimes = (times: number, act: () => void): void => {
       for (let i = 0; i < times; i++) scheduler.after(rng.between(0, 0.8 * faultyMs), act);
     };
@@ -30,12 +30,11 @@ export class Nemesis {
       const [a, b] = rng.shuffle(names);
       return [a as string, b as string];
     };
-    sometimes(crashes, () => {
-      const relay = rng.pick(relays);
-      relay.crash();
-      scheduler.after(rng.between(50, faultyMs / 2), () => {
-        if (!relay.running) relay.restart();
-      });
+    sometimes(crashes, () => this.#crash(rng.pick(relays)));
+    sometimes(endCrashes, () => {
+      const end = rng.pick(ends);
+      this.#overlay.traffic.died(end.name);
+      this.#crash(end);
     });
     for (const { name } of rng.shuffle(relays).slice(0, hostile)) {
       sometimes(1, () => this.#overlay.hostile.add(name));
@@ -46,12 +45,19 @@ export class Nemesis {
     sometimes(pauses, () => rng.pick(this.#world.machines).pause(rng.between(10, 200)));
   }
 
+  #crash(machine: SimMachine): void {
+    machine.crash();
+    this.#world.scheduler.after(this.#rng.between(50, this.#conditions.faultyMs / 2), () => {
+      if (!machine.running) machine.restart();
+    });
+  }
+
   /** Good links, no partitions, honest relays, every machine running. */
   heal(): void {
     this.#world.network.heal();
     this.#world.network.setUsual({ loss: 0, reset: 0, corrupt: 0 });
     this.#overlay.hostile.clear();
-    for (const relay of this.#overlay.relays) if (!relay.running) relay.restart();
+    for (const machine of this.#world.machines) if (!machine.running) machine.restart();
   }
 
   #partition(names: readonly string[]): void {
@@ -64,6 +70,6 @@ export class Nemesis {
     if (kind === 0) network.partition([left, right]);
     else if (kind === 1) network.partitionOneWay(left, right);
     else network.partitionWithBridge(left, right.slice(1));
-    scheduler.after(rng.between(50, this.#conditions.faultyMs / 2), () => network.heal());
+    scheduler.after(rng.between(50, this.#conditions.longestPartitionMs), () => network.heal());
   }
 }

@@ -63,7 +63,7 @@ export class Overlay {
   /** One end sends its next message to another; false when its queue is full. */
   send(from: number, to: number, service: string): boolean {
     const node = this.#nodes.get(endName(from));
-    if (node === undefined) return false;
+    if (node === undefined || !(this.ends[from]?.running ?? false)) return false;
     const [sender, receiver] = [endName(from), endName(to)];
     const bytes = this.traffic.next(sender, receiver, service);
     const accepted = node.send(this.#identity(receiver).peer, service, bytes);

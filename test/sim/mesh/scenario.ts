@@ -40,7 +40,7 @@ export const meshScenario: Scenario = {
     world.network.setUsual(conditions.link);
     scheduleTraffic(world, overlay, conditions);
     nemesis.unleash();
-    await run(world, overlay, conditions.faultyMs);
+    await run(world, overlay, Math.max(conditions.faultyMs, conditions.partitions * conditions.longestPartitionMs));
     nemesis.heal();
     sendToAll(world, overlay, conditions);
     await settle(world, overlay);

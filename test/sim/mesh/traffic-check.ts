@@ -9,8 +9,8 @@ interface Flow {
   sent: number;
   received: number;
   missing: number;
-  /** Sessions with this peer that ended since the last message: each excuses one gap. */
-  sessionsLost: number;
+  /** What was sent up to here may be missing: the session that carried it is gone. */
+  excusedUpTo: number;
 }
 
 export class TrafficCheck {
@@ -18,7 +18,7 @@ export class TrafficCheck {
 
   #flow(from: string, to: string, service: string): Flow {
     const key = `${from}>${to} ${service}`;
-    const flow = this.#flows.get(key) ?? { sent: 0, received: 0, missing: 0, sessionsLost: 0 };
+    const flow = this.#flows.get(key) ?? { sent: 0, received: 0, missing: 0, excusedUpTo: 0 };
     this.#flows.set(key, flow);
     return flow;
   }
@@ -43,8 +43,7 @@ export class TrafficCheck {
     if (sequence <= flow.received) throw new Violation('repeated or reordered', name);
     if (sequence > flow.sent) throw new Violation('origin', `${name}, of ${flow.sent} sent`);
     const gap = sequence - flow.received - 1;
-    if (gap > 0 && flow.sessionsLost === 0) throw new Violation('lost', name);
-    flow.sessionsLost = 0;
+    if (gap > 0 && sequence - 1 > flow.excusedUpTo) throw new Violation('lost', name);
     flow.missing += gap;
     flow.received = sequence;
   }
@@ -52,14 +51,21 @@ export class TrafficCheck {
   /** A node reported that its session with a peer is gone. */
   sessionLost(a: string, b: string): void {
     for (const [key, flow] of this.#flows) {
-      if (key.startsWith(`${a}>${b} `) || key.startsWith(`${b}>${a} `)) flow.sessionsLost += 1;
+      if (key.startsWith(`${a}>${b} `) || key.startsWith(`${b}>${a} `)) flow.excusedUpTo = flow.sent;
     }
   }
 
-  /** Flows whose last message has not arrived. */
+  /** A node died, and its sessions with it. */
+  died(name: string): void {
+    for (const [key, flow] of this.#flows) {
+      if (key.startsWith(`${name}>`) || key.includes(`>${name} `)) flow.excusedUpTo = flow.sent;
+    }
+  }
+
+  /** Flows whose last message has not arrived, though no session was lost since it was sent. */
   unfinished(): string[] {
     return [...this.#flows]
-      .filter(([, flow]) => flow.received < flow.sent)
+      .filter(([, flow]) => flow.received < flow.sent && flow.sent > flow.excusedUpTo)
       .map(([key, flow]) => `${key}: ${flow.received} of ${flow.sent}`);
   }
 
