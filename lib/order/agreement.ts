@@ -1,15 +1,20 @@
 /** Consensus as one member takes part in it: what its machine wants durable, sent, fetched or reported is done here. */
 import type { Instant } from '../env.js';
 import type { CensorshipWatch } from './censorship.js';
+import type { Chunk } from './chunk.js';
 import { type Block, genesisBlock } from './cut.js';
 import type { MemberContext } from './delivery.js';
 import type { EvidenceBook } from './evidence-book.js';
 import { advance, cutIsValid, type Lane } from './lane.js';
 import type { Links } from './links.js';
+import { pages } from './paging.js';
 import type { Requests } from './requests.js';
 import { type CutRules, Simplex, type SimplexEffect, type SimplexInput } from './simplex.js';
 import type { HashHex, ValidatorIndex } from './types.js';
 import type { Certificate, Vote } from './vote.js';
+
+/** Votes in one message: its count is a byte. */
+const MAX_VOTES = 255;
 
 export interface AgreementParts {
   readonly lanes: readonly Lane[];
@@ -162,7 +167,9 @@ export class Agreement {
     for (let to = 0; to < voters.n; to++) {
       if (to === self) continue;
       const lacking = chunks.filter(chunk => links.lacks(to, chunk));
-      out.send(to, { kind: 'proposal', block: block.bytes, chunks: lacking.map(({ bytes }) => bytes) });
+      const parts = [...pages(lacking, ({ bytes }) => bytes.length)].map(page => page.map(({ bytes }) => bytes));
+      for (const page of parts.slice(0, -1)) out.send(to, { kind: 'chunks', held: this.#held(), chunks: page });
+      out.send(to, { kind: 'proposal', block: block.bytes, chunks: parts.at(-1) ?? [] });
       for (const { lane, sequence } of lacking) links.raise(to, lane, sequence);
     }
     out.notice({ kind: 'proposed', view: block.view, height: block.height, cutHash: block.hash });
@@ -179,14 +186,32 @@ export class Agreement {
   ): void {
     const { out, self } = this.#context;
     const { lanes } = this.#parts;
-    const chunks: Uint8Array[] = [];
-    const counted = this.simplex.final.cut[self]?.sequence ?? 0;
-    for (let next = lanes[self]?.at(counted + 1); next !== undefined; next = lanes[self]?.at(next.sequence + 1)) {
-      chunks.push(next.bytes);
+    const own = lanes[self];
+    function* uncounted(from: number): Generator<Chunk> {
+      for (let next = own?.at(from); next !== undefined; next = own?.at(next.sequence + 1)) yield next;
     }
-    out.send(to, { kind: 'chunks', held: lanes.map(lane => lane.head.sequence), chunks });
-    if (certificates.length > 0) out.send(to, { kind: 'certificates', certificates });
+    const counted = this.simplex.final.cut[self]?.sequence ?? 0;
+    this.sendChunks(to, uncounted(counted + 1));
+    this.sendCertificates(to, certificates);
     for (const block of proposals) out.send(to, { kind: 'proposal', block: block.bytes, chunks: [] });
-    if (votes.length > 0) out.send(to, { kind: 'votes', votes });
+    for (let at = 0; at < votes.length; at += MAX_VOTES) {
+      out.send(to, { kind: 'votes', votes: votes.slice(at, at + MAX_VOTES) });
+    }
+  }
+
+  sendChunks(to: ValidatorIndex | 'all', chunks: Iterable<Chunk>): void {
+    for (const page of pages(chunks, ({ bytes }) => bytes.length)) {
+      this.#context.out.send(to, { kind: 'chunks', held: this.#held(), chunks: page.map(({ bytes }) => bytes) });
+    }
+  }
+
+  sendCertificates(to: ValidatorIndex | 'all', certificates: readonly Certificate[]): void {
+    for (const page of pages(certificates, ({ signatures }) => 64 + signatures.length * 65)) {
+      this.#context.out.send(to, { kind: 'certificates', certificates: page });
+    }
+  }
+
+  #held(): number[] {
+    return this.#parts.lanes.map(lane => lane.head.sequence);
   }
 }

@@ -4,23 +4,12 @@ import type { Chunk } from './chunk.js';
 import type { Block } from './cut.js';
 import type { Lane } from './lane.js';
 import type { MemberMessage } from './messages.js';
+import { firstPage } from './paging.js';
 import type { Body, OrderPool } from './pool.js';
 import { encodeSubmission } from './submission.js';
 import type { HashHex, OrderId, ValidatorIndex } from './types.js';
 
 type Request<Kind extends MemberMessage['kind']> = Extract<MemberMessage, { readonly kind: Kind }>;
-
-/** Takes items while they fit into one answer. */
-function fitting<T>(items: Iterable<T>, sizeOf: (item: T) => number): T[] {
-  const taken: T[] = [];
-  let bytes = 0;
-  for (const item of items) {
-    bytes += sizeOf(item);
-    if (taken.length >= LIMITS.maxMessageParts || (taken.length > 0 && bytes > LIMITS.maxAnswerBytes)) break;
-    taken.push(item);
-  }
-  return taken;
-}
 
 export class Archive {
   readonly #lanes: readonly Lane[];
@@ -59,7 +48,7 @@ export class Archive {
     function* descending(): Generator<Block> {
       for (let block = find(hash); block !== undefined && block.height > above; block = find(block.parent)) yield block;
     }
-    const blocks = fitting(descending(), ({ bytes }) => bytes.length + 4);
+    const blocks = firstPage(descending(), ({ bytes }) => bytes.length + 4);
     return { kind: 'blocks', blocks: blocks.map(({ bytes }) => bytes) };
   }
 
@@ -75,7 +64,7 @@ export class Archive {
       chunks.push(chunk);
       if (chunks.length > LIMITS.maxChunksWalked) chunks.shift(); // the lowest ones are wanted first
     }
-    return fitting(chunks.reverse(), ({ bytes }) => bytes.length + 4).map(({ bytes }) => bytes);
+    return firstPage(chunks.reverse(), ({ bytes }) => bytes.length + 4).map(({ bytes }) => bytes);
   }
 
   /** "A body is served at most twice per (peer, id)." */
@@ -90,7 +79,10 @@ export class Archive {
         if (body !== undefined && times < LIMITS.maxServesPerBody) yield body;
       }
     }
-    const bodies = fitting(held(this.#pool), ({ envelope, signed }) => envelope.bytes.length + signed.ids.length * 32);
+    const bodies = firstPage(
+      held(this.#pool),
+      ({ envelope, signed }) => envelope.bytes.length + signed.ids.length * 32,
+    );
     const bySignature = new Map<Body['signed'], Body[]>();
     for (const body of bodies) {
       served.set(body.envelope.id, (served.get(body.envelope.id) ?? 0) + 1);

@@ -403,7 +403,7 @@ export class Member implements Machine<MemberInput, MemberEffect> {
     this.#links.reported(from, status.held);
     const behind = status.finalView < this.#simplex.final.view || status.view < this.#simplex.view;
     if (behind && this.#requests.allow(`certificates ${from}`, now)) {
-      this.#out.send(from, { kind: 'certificates', certificates: this.#simplex.certificates });
+      this.#agreement.sendCertificates(from, this.#simplex.certificates);
     }
   }
 
@@ -489,10 +489,7 @@ export class Member implements Machine<MemberInput, MemberEffect> {
 
   #forward(now: Instant): void {
     if (!this.#hasWork()) return;
-    const due = this.#censorship.due(this.#simplex.highestNotarized.cut, now);
-    if (due.length > 0) {
-      this.#out.send('all', { kind: 'chunks', held: this.#held(), chunks: due.map(({ bytes }) => bytes) });
-    }
+    this.#agreement.sendChunks('all', this.#censorship.due(this.#simplex.highestNotarized.cut, now));
   }
 
   #beat(now: Instant): void {

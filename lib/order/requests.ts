@@ -44,7 +44,7 @@ export class Requests {
   }
 
   wantChunks(from: ValidatorIndex, lane: ValidatorIndex, head: LaneHead, above: number, now: Instant): void {
-    if (!this.allow(`chunks ${lane} ${head.hash}`, now)) return;
+    if (!this.allow(`chunks ${lane} ${head.hash} ${above}`, now)) return;
     this.#out.send(from, { kind: 'want-chunks', lane, hash: head.hash, above });
   }
 
@@ -67,14 +67,13 @@ export class Requests {
     wanted?.to.forEach((head, index) => {
       const [from, lane] = [wanted.from[index], this.#lanes[index]];
       if (from === undefined || lane?.between(from, head) !== 'missing') return;
-      const times = this.#asked.ask(`chunks ${index} ${head.hash}`, now);
+      // What is held of the main chain need not come again, unless the cut counts another chain.
+      const extendsMain = !lane.forked && lane.head.sequence < head.sequence;
+      const above = extendsMain ? Math.max(from.sequence, lane.head.sequence) : from.sequence;
+      const times = this.#asked.ask(`chunks ${index} ${head.hash} ${above}`, now);
       if (times === undefined) return;
       const sources = wanted.source === undefined ? this.#others : [wanted.source, ...this.#others];
       const to = sources[times % sources.length];
-      // What is held of the main chain need not come again, unless the cut counts another chain.
-      const above = lane.forked
-        ? from.sequence
-        : Math.max(from.sequence, Math.min(lane.head.sequence, head.sequence - 1));
       if (to !== undefined) this.#out.send(to, { kind: 'want-chunks', lane: index, hash: head.hash, above });
     });
   }

@@ -53,7 +53,10 @@ export class Sequencer {
     if (block === undefined) return { kind: 'idle' };
     const added = advance(this.#lanes, this.#last.cut, block.cut);
     // A conflict is impossible while at most f members are Byzantine: q members checked the descent of every head.
-    if (typeof added === 'string') return { kind: 'chunks-missing', from: this.#last.cut, to: block.cut };
+    if (typeof added === 'string') {
+      const furthest = this.#queue.at(-1) ?? block; // all that is missing is asked for at once
+      return { kind: 'chunks-missing', from: this.#last.cut, to: furthest.cut };
+    }
     const cut = this.#finalCut(block, added);
     const ids = this.#linearizer.missing(cut, this.#factsOf);
     if (ids.length > 0) return { kind: 'orders-missing', ids };
