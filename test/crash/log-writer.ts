@@ -35,7 +35,7 @@ function appendGroup(): void {
   store.append(
     group,
     () => {
-      fs.writeSync(1, `${last}\n`);
+      process.stdout.write(`${last}\n`);
       appendGroup();
     },
     error => {
