@@ -15,4 +15,105 @@ export interface Canary {
   readonly tests: readonly string[];
 }
 
-export const CANARIES: Readonly<Record<string, Canary>> = {};
+const LINEARIZER_TESTS = ['test/unit/order-linearizer.test.ts'];
+const SIMPLEX_TESTS = ['test/unit/order-simplex.test.ts'];
+const MESH_TESTS = ['test/unit/mesh.test.ts'];
+
+export const CANARIES: Readonly<Record<string, Canary>> = {
+  'pre-needs-fewer-lanes': {
+    bug: 'an order no longer waits for one that f lanes, who may lie, saw after it',
+    file: 'lib/order/pending-order.ts',
+    search: 'lanesBefore(b, a) <= f;',
+    replace: 'lanesBefore(b, a) < f;',
+    scenario: 'order',
+    tests: LINEARIZER_TESTS,
+  },
+  'ready-with-fewer-lanes': {
+    bug: 'f+1 lanes make an order solid instead of n-f',
+    file: 'lib/order/linearizer.ts',
+    search: 'order.sortedTimes.length >= n - f && ',
+    replace: 'order.sortedTimes.length >= f + 1 && ',
+    scenario: 'order',
+    tests: LINEARIZER_TESTS,
+  },
+  'edges-reversed': {
+    bug: 'inside a batch the order that fewer lanes saw first goes first',
+    file: 'lib/order/arrangement.ts',
+    search: 'Math.sign(lanesBefore(a, b) - lanesBefore(b, a))',
+    replace: 'Math.sign(lanesBefore(b, a) - lanesBefore(a, b))',
+    scenario: 'order',
+    tests: LINEARIZER_TESTS,
+  },
+  'finalize-after-nullify': {
+    bug: 'a member finalizes a view that it nullified',
+    file: 'lib/order/simplex.ts',
+    search: 'certificates.notarize === undefined || cast.nullify || cast.finalize',
+    replace: 'certificates.notarize === undefined || cast.finalize',
+    scenario: 'order',
+    tests: SIMPLEX_TESTS,
+  },
+  'nullify-after-finalize': {
+    bug: 'a member nullifies a view that it finalized',
+    file: 'lib/order/simplex.ts',
+    search: 'if (round.cast.nullify || round.cast.finalize) return false;',
+    replace: 'if (round.cast.nullify) return false;',
+    scenario: 'order',
+    tests: SIMPLEX_TESTS,
+  },
+  'quorum-off-by-one': {
+    bug: 'two quorums need not share an honest member',
+    file: 'lib/order/tolerance.ts',
+    search: 'const q = Math.ceil((n + f + 1) / 2);',
+    replace: 'const q = Math.max(1, Math.ceil((n + f + 1) / 2) - 1);',
+    scenario: 'order',
+    tests: SIMPLEX_TESTS,
+  },
+  'votes-forgotten': {
+    bug: 'a member that restarts does not know what it voted for',
+    file: 'lib/order/simplex.ts',
+    search: 'round.cast[kind] = true;\n    if (vote !== undefined)',
+    replace: 'if (vote !== undefined)',
+    scenario: 'order',
+    tests: SIMPLEX_TESTS,
+  },
+  'sent-before-durable': {
+    bug: 'messages leave before what they promise is on disk',
+    file: 'lib/broadcast/effect-queue.ts',
+    search: "{ kind: 'barrier', durable: false }",
+    replace: "{ kind: 'barrier', durable: true }",
+    scenario: 'order',
+    tests: ['test/unit/broadcast.test.ts'],
+  },
+  'repetitions-delivered': {
+    bug: 'a message that arrives over two paths is delivered twice',
+    file: 'lib/mesh/inbox.ts',
+    search: 'if (sequence < stream.next) return true; // a repetition',
+    replace: 'if (sequence < stream.next) this.#deliver(chunk.service, chunk.bytes);',
+    scenario: 'mesh',
+    tests: MESH_TESTS,
+  },
+  'early-messages-delivered': {
+    bug: 'a message is delivered though one before it is missing',
+    file: 'lib/mesh/inbox.ts',
+    search: 'if (sequence === stream.next && chunk.bytes',
+    replace: 'if (chunk.bytes',
+    scenario: 'mesh',
+    tests: MESH_TESTS,
+  },
+  'receipts-not-checked': {
+    bug: 'a receipt for one packet settles all of them',
+    file: 'lib/route/flow.ts',
+    search: 'if (!inRanges(ranges, copy.packet)) continue;',
+    replace: 'if (!inRanges(ranges, copy.packet) && ranges.length === 0) continue;',
+    scenario: 'mesh',
+    tests: MESH_TESTS,
+  },
+  'late-never-sent-again': {
+    bug: 'what was lost on every path is not sent again',
+    file: 'lib/route/flow.ts',
+    search: 'if (now >= at) this.#retransmit(item, effects, now);',
+    replace: 'if (now >= at) this.#late.delete(item);',
+    scenario: 'mesh',
+    tests: MESH_TESTS,
+  },
+};

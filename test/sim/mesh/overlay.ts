@@ -75,6 +75,14 @@ export class Overlay {
     return this.#nodes.get(endName(from))?.why(this.#identity(endName(to)).peer) ?? 'no node';
   }
 
+  #guard(fn: () => void): void {
+    try {
+      fn();
+    } catch (error) {
+      this.#failure ??= error;
+    }
+  }
+
   #identity(name: string): Identity {
     return this.#identities.get(name) as Identity;
   }
@@ -118,7 +126,8 @@ export class Overlay {
       const node = this.#nodes.get(name) as Node;
       for (const service of SERVICES) {
         node.serve(service, (from, bytes) => {
-          this.traffic.received(this.#names.get(from) ?? from, name, service, bytes);
+          // A node outlives a handler that throws: the failure is kept until the run is looked at.
+          this.#guard(() => this.traffic.received(this.#names.get(from) ?? from, name, service, bytes));
         });
       }
       node.onPeer((peer, state) => {
