@@ -1,0 +1,259 @@
+/** The sending half of a channel: lanes, window and control sections become records, one flush a turn. */
+import { EMPTY } from '../bytes.js';
+import type { Env, Instant } from '../env.js';
+import type { Connection } from '../transport.js';
+import type { ReceiveCredit } from './receive-credit.js';
+import {
+  ACK_BYTES,
+  KIND,
+  LANES,
+  MESSAGE_HEADER_BYTES,
+  PRIORITIES,
+  SECTION_HEADER_BYTES,
+  TAG_BYTES,
+  writeSectionHeader,
+  writeU64,
+} from './record.js';
+import { RekeySchedule } from './rekey-schedule.js';
+import { SendLane } from './send-lane.js';
+import { SendWindow } from './send-window.js';
+import type { ChannelLimits, HandshakeResult, Priority } from './types.js';
+
+/** A cut smaller than this waits for more room, unless it is all that is left. */
+const MIN_CUT_BYTES = 4_096;
+/** Part of the queue that only urgent messages may use. */
+const URGENT_RESERVE_SHARE = 0.125;
+/** One record takes a quarter of the window of bulk, so that urgent messages pass between small pieces on slow paths. */
+const BULK_CUT_SHIFT = 2;
+/** An ack, an ask, and an end or a rekey. */
+const MAX_CONTROL_BYTES = 32;
+const URGENT = 0;
+const BULK = 2;
+
+export interface RecordSenderOptions {
+  readonly env: Env;
+  readonly connection: Connection;
+  readonly tx: HandshakeResult['tx'];
+  readonly limits: ChannelLimits;
+  /** What acks tell. */
+  readonly credit: ReceiveCredit;
+  /** There is room again after `queue` refused. */
+  readonly onRoom: () => void;
+  /** The end has been handed to the connection; nothing but acks follows it. */
+  readonly onEndSent: () => void;
+}
+
+/** Nothing is allocated per message; per record, the parts and what the AEAD returns. */
+export class RecordSender {
+  readonly #options: RecordSenderOptions;
+  readonly #maxRecordBytes: number;
+  readonly #maxQueueBytes: number;
+  readonly #lanes: readonly SendLane[] = PRIORITIES.map((_, rank) => new SendLane(rank));
+  readonly #window = new SendWindow();
+  readonly #rekeys: RekeySchedule;
+  readonly #parts: Uint8Array[] = [];
+  readonly #control = new Uint8Array(MAX_CONTROL_BYTES);
+  #phase: 'corked' | 'flowing' | 'stopped' = 'corked';
+  #queued = 0;
+  #records = 0;
+  #flushScheduled = false;
+  #connectionFull = false;
+  #hasRefused = false;
+  #ackDue = false;
+  #askDue = false;
+  #endReason: number | undefined;
+  #endSent = false;
+
+  constructor(options: RecordSenderOptions) {
+    const { limits, env } = options;
+    this.#options = options;
+    this.#maxRecordBytes = limits.maxMessageBytes - TAG_BYTES;
+    this.#maxQueueBytes = limits.maxChannelQueueBytes;
+    this.#rekeys = new RekeySchedule(env.clock.now());
+  }
+
+  get window(): Readonly<Pick<SendWindow, 'bytes' | 'unacknowledged' | 'minRttMs'>> {
+    return this.#window;
+  }
+
+  get queuedBytes(): number {
+    return this.#queued;
+  }
+
+  get records(): number {
+    return this.#records;
+  }
+
+  get expired(): number {
+    return this.#lanes.reduce((sum, lane) => sum + lane.expired, 0);
+  }
+
+  /** Messages wait for credit that the peer does not grant. */
+  get isStarved(): boolean {
+    return this.#queued > 0 && this.#window.creditLeft < MIN_CUT_BYTES;
+  }
+
+  /** Nothing leaves before. */
+  uncork(): void {
+    if (this.#phase !== 'corked') return;
+    this.#phase = 'flowing';
+    this.#scheduleFlush();
+  }
+
+  /** Nothing leaves any more. */
+  stop(): void {
+    this.#phase = 'stopped';
+    for (const lane of this.#lanes) lane.clear();
+    this.#queued = 0;
+  }
+
+  /** Queues one message of `length` bytes, or answers false. */
+  queue(message: Uint8Array | readonly Uint8Array[], length: number, rank: number, ttlMs: number | undefined): boolean {
+    const room = rank === URGENT ? this.#maxQueueBytes : this.#maxQueueBytes * (1 - URGENT_RESERVE_SHARE);
+    if (this.#queued + length + MESSAGE_HEADER_BYTES > room) {
+      this.#hasRefused = true;
+      return false;
+    }
+    const lane = this.#lanes[rank] as SendLane;
+    const isOne = message instanceof Uint8Array;
+    if (isOne && ttlMs === undefined) lane.pushOne(message);
+    else {
+      const deadline = ttlMs === undefined ? Number.POSITIVE_INFINITY : this.#options.env.clock.now() + ttlMs;
+      lane.push(isOne ? [message] : message, length, deadline);
+    }
+    this.#queued += length + MESSAGE_HEADER_BYTES;
+    this.#scheduleFlush();
+    return true;
+  }
+
+  oweAck(): void {
+    this.#ackDue = true;
+    this.#scheduleFlush();
+  }
+
+  /** Asks for an ack even when nothing else is sent: a ping. */
+  ask(): void {
+    this.#askDue = true;
+    this.#scheduleFlush();
+  }
+
+  /** The authenticated end follows what is queued. */
+  end(reason: number): void {
+    this.#endReason = reason;
+    this.uncork();
+    this.#scheduleFlush();
+  }
+
+  /** False when the ack claims what cannot be. */
+  onAck(received: number, credit: number): boolean {
+    const isPossible = this.#window.onAck(received, credit, this.#options.env.clock.now());
+    if (isPossible && this.#queued > 0) this.#scheduleFlush();
+    return isPossible;
+  }
+
+  onConnectionDrain(): void {
+    this.#connectionFull = false;
+    this.#flush();
+  }
+
+  /** Gives memory back that an idle channel does not need. */
+  shrink(): void {
+    for (const lane of this.#lanes) lane.shrink();
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushScheduled || this.#phase !== 'flowing') return;
+    this.#flushScheduled = true;
+    this.#options.env.clock.defer(this.#flush);
+  }
+
+  readonly #flush = (): void => {
+    this.#flushScheduled = false;
+    const now = this.#options.env.clock.now();
+    while (this.#phase === 'flowing' && !this.#connectionFull && this.#sendRecord(now));
+    if (!this.#hasRefused || this.#phase !== 'flowing' || this.#queued > this.#maxQueueBytes / 2) return;
+    this.#hasRefused = false;
+    this.#options.onRoom();
+  };
+
+  /** Seals and sends one record of everything that may leave; false when there is nothing. */
+  #sendRecord(now: Instant): boolean {
+    const { tx, connection, onEndSent } = this.#options;
+    const parts = this.#parts;
+    parts.length = 0;
+    let room = this.#maxRecordBytes - MAX_CONTROL_BYTES;
+    for (let rank = 0; rank < LANES; rank++) room -= this.#takeFrom(rank, room, now);
+    const asks = this.#askDue || (parts.length > 0 && this.#window.shouldAsk(this.#isStuck()));
+    const ends = this.#endReason !== undefined && !this.#endSent && this.#queued === 0;
+    if (parts.length === 0 && !asks && !this.#ackDue && !ends) return false;
+    const rekeys = !ends && this.#rekeys.isDue(now);
+    this.#putControl(now, asks, ends, rekeys);
+    const sealed = tx.encryptPartsWithAd(EMPTY, parts);
+    this.#rekeys.onSealed(this.#maxRecordBytes - room);
+    if (rekeys) {
+      tx.rekey();
+      this.#rekeys.onRekeyed(now);
+    }
+    this.#records++;
+    if (!connection.send(sealed)) this.#connectionFull = connection.bufferedBytes > 0;
+    if (ends) {
+      this.#endSent = true;
+      onEndSent();
+    }
+    return true;
+  }
+
+  /** Moves what one lane may send into the parts of the record; returns the room that it used. */
+  #takeFrom(rank: number, room: number, now: Instant): number {
+    const lane = this.#lanes[rank] as SendLane;
+    const waiting = lane.bytes;
+    if (waiting === 0) return 0;
+    const window = this.#window;
+    let max = Math.min(room - SECTION_HEADER_BYTES, window.room(PRIORITIES[rank] as Priority));
+    if (rank === BULK) max = Math.min(max, Math.max(window.bytes >>> BULK_CUT_SHIFT, MIN_CUT_BYTES));
+    if (max < waiting && max < MIN_CUT_BYTES) {
+      if (window.creditLeft > max) window.onLimited();
+      return 0;
+    }
+    const taken = lane.take(max, now, this.#parts);
+    this.#queued -= waiting - lane.bytes;
+    window.onSent(taken);
+    return taken === 0 ? 0 : taken + SECTION_HEADER_BYTES;
+  }
+
+  /** Whether what is next must wait for an ack: lower lanes have no more room than it has. */
+  #isStuck(): boolean {
+    for (let rank = 0; rank < LANES; rank++) {
+      const waiting = (this.#lanes[rank] as SendLane).bytes;
+      if (waiting > 0) return this.#window.room(PRIORITIES[rank] as Priority) < Math.min(waiting, MIN_CUT_BYTES);
+    }
+    return false;
+  }
+
+  /** Control goes in front, but for what must be last: the rekey and the end. */
+  #putControl(now: Instant, asks: boolean, ends: boolean, rekeys: boolean): void {
+    const control = this.#control;
+    let at = 0;
+    if (this.#ackDue) {
+      this.#ackDue = false;
+      const { credit } = this.#options;
+      writeSectionHeader(control, at, KIND.ack, ACK_BYTES);
+      writeU64(control, at + SECTION_HEADER_BYTES, credit.received);
+      writeU64(control, at + SECTION_HEADER_BYTES + 8, credit.grant());
+      at += SECTION_HEADER_BYTES + ACK_BYTES;
+    }
+    if (asks) {
+      this.#askDue = false;
+      this.#window.onAsk(now);
+      writeSectionHeader(control, at, KIND.ask, 0);
+      at += SECTION_HEADER_BYTES;
+    }
+    if (at > 0) this.#parts.unshift(control.subarray(0, at));
+    if (!ends && !rekeys) return;
+    const last = at;
+    writeSectionHeader(control, at, ends ? KIND.end : KIND.rekey, ends ? 1 : 0);
+    at += SECTION_HEADER_BYTES;
+    if (ends) control[at++] = this.#endReason ?? 0;
+    this.#parts.push(control.subarray(last, at));
+  }
+}
