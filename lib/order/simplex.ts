@@ -337,7 +337,7 @@ export class Simplex implements Machine<SimplexInput, SimplexEffect> {
 
   #forgetBefore(): void {
     for (const view of this.#rounds.keys()) if (view < this.#final.view) this.#rounds.delete(view);
-    for (const [hash, { height }] of this.#blocks) if (height < this.#final.height) this.#blocks.delete(hash);
+    for (const [hash, { view }] of this.#blocks) if (view < this.#final.view) this.#blocks.delete(hash);
     this.#wanted.clear();
   }
 

@@ -8,16 +8,23 @@ import type { MemberNotice } from '../../lib/order/member-io.js';
 import { decodeMemberMessage } from '../../lib/order/messages.js';
 import { Observer, type ObserverEffect } from '../../lib/order/observer.js';
 import { verifyPromise } from '../../lib/order/promise.js';
+import type { CommitteeParameters } from '../../lib/order/types.js';
 import { Voters } from '../../lib/order/voters.js';
 import { Harness, type HarnessOptions } from '../fixtures/committee-harness.js';
 import { committeeOf, crypto, peerOf } from '../fixtures/order.js';
 
 const CLIENTS = ['alice', 'bob', 'carol'];
-const descriptorOf = (n: number) => committeeOf(n, { delayBoundMs: 20 }).descriptor;
+const descriptorOf = (n: number, parameters: Partial<CommitteeParameters> = {}) =>
+  committeeOf(n, { delayBoundMs: 20, ...parameters }).descriptor;
 
 /** A started committee and three clients, each of which will submit `count` orders, one every 9 ms. */
-function busyCommittee(n: number, count: number, options: HarnessOptions): { h: Harness; submitted: string[] } {
-  const h = new Harness(descriptorOf(n), options);
+function busyCommittee(
+  n: number,
+  count: number,
+  options: HarnessOptions,
+  parameters: Partial<CommitteeParameters> = {},
+): { h: Harness; submitted: string[] } {
+  const h = new Harness(descriptorOf(n, parameters), options);
   h.startAll();
   const submitted: string[] = [];
   for (const client of CLIENTS) h.join(client);
@@ -51,7 +58,7 @@ const noticesOf = <K extends MemberNotice['kind']>(h: Harness, index: number, ki
   );
 const allMembers = (h: Harness): number[] => [...h.nodes.keys()];
 
-for (const n of [1, 4, 7]) {
+for (const n of [1, 2, 3, 4, 7]) {
   t.test(`${n} members deliver every order once and in one order`, t => {
     const { h, submitted } = busyCommittee(n, 10, { seed: n });
     checkLogs(t, h, submitted, allMembers(h));
@@ -62,6 +69,14 @@ for (const n of [1, 4, 7]) {
     t.end();
   });
 }
+
+t.test('the auction profile and the open mode order as well', t => {
+  for (const parameters of [{ profile: 'auction' }, { mode: 'open' }] as const) {
+    const { h, submitted } = busyCommittee(4, 5, { seed: 3 }, parameters);
+    checkLogs(t, h, submitted, allMembers(h));
+  }
+  t.end();
+});
 
 t.test('a fifth of all messages between members is lost, and the logs are still equal and whole', t => {
   for (const seed of [1, 2, 3]) {
