@@ -21,7 +21,7 @@ const LAYERS: readonly (readonly [Layer, (folder: string, canary: Canary) => Pro
   [
     'simulation',
     async (folder, { scenario }) => {
-      const args = ['scripts/sim.ts', '--seeds', values.seeds, '--scenario', scenario];
+      const args = ['scripts/sim.ts', '--fail-fast', '--seeds', values.seeds, '--scenario', scenario];
       return (await run({ folder, args })) !== 0;
     },
   ],

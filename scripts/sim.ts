@@ -13,6 +13,7 @@ const USAGE = `usage: npm run sim -- [options]
   --seed S          the first seed (default 0); without --seeds only this one, with its last events
   --scenario NAME   ${SCENARIOS.map(s => s.name).join(', ')} or all (default all)
   --plant NAME      plant a known bug first, which the run must find: ${Object.keys(CANARIES).join(', ')}
+  --fail-fast       end with the first seed that fails
   --json            only lines of JSON on standard output`;
 
 const TRACE_LINES = 40;
@@ -29,6 +30,7 @@ function parseOptions(): {
   one: boolean;
   scenarios: readonly Scenario[];
   json: boolean;
+  failFast: boolean;
   plant: string | undefined;
 } {
   const options = {
@@ -37,6 +39,7 @@ function parseOptions(): {
     scenario: { type: 'string', default: 'all' },
     plant: { type: 'string' },
     json: { type: 'boolean', default: false },
+    'fail-fast': { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   } as const;
   let values: ReturnType<typeof parseArgs<{ options: typeof options }>>['values'];
@@ -57,14 +60,22 @@ function parseOptions(): {
   const scenarios = SCENARIOS.filter(({ name }) => values.scenario === 'all' || values.scenario === name);
   if (scenarios.length === 0) usageError(`no scenario ${values.scenario}`);
   if (values.plant !== undefined && !(values.plant in CANARIES)) usageError(`no planted bug ${values.plant}`);
-  const { json = false, plant } = values;
-  return { seeds: number(values.seeds, one ? 1 : 200), firstSeed: number(values.seed, 0), one, scenarios, json, plant };
+  const { json = false, plant, 'fail-fast': failFast = false } = values;
+  return {
+    seeds: number(values.seeds, one ? 1 : 200),
+    firstSeed: number(values.seed, 0),
+    one,
+    scenarios,
+    json,
+    failFast,
+    plant,
+  };
 }
 
 const replayCommand = (report: SeedReport, plant: string | undefined): string =>
   `npm run sim -- --scenario ${report.scenario} --seed ${report.seed}${plant === undefined ? '' : ` --plant ${plant}`}`;
 
-const { seeds, firstSeed, one, scenarios, json, plant } = parseOptions();
+const { seeds, firstSeed, one, scenarios, json, failFast, plant } = parseOptions();
 // The planted copy of the sources runs this same script, and is told the name only to print it in commands.
 const planted = process.env['HOPFAIR_PLANTED'];
 if (plant !== undefined && planted === undefined) process.exit(await runPlanted(plant, process.argv.slice(2)));
@@ -79,6 +90,7 @@ const summary = await play({
   scenarios,
   firstSeed,
   seeds,
+  failFast,
   onReport: report => {
     played += 1;
     if (report.failure !== undefined) {
@@ -113,10 +125,19 @@ const verdict = failures === 0 && idle.length === 0 ? 'pass' : 'fail';
 const seconds = (performance.now() - startedAt) / 1000;
 const faults = summary.faults.toJSON([...new Set(scenarios.flatMap(scenario => scenario.faults))]);
 const eventsPerSecond = Math.round(summary.events / seconds);
-const { events } = summary;
+const { events, seeds: playedSeeds } = summary;
 print(
-  { type: 'summary', seeds, scenarios: scenarios.map(s => s.name), failures, events, eventsPerSecond, faults, verdict },
-  `${verdict}: ${seeds} seeds, ${failures} failures, ${events} events, ${eventsPerSecond} events/s\n${Object.entries(
+  {
+    type: 'summary',
+    seeds: playedSeeds,
+    scenarios: scenarios.map(s => s.name),
+    failures,
+    events,
+    eventsPerSecond,
+    faults,
+    verdict,
+  },
+  `${verdict}: ${playedSeeds} seeds, ${failures} failures, ${events} events, ${eventsPerSecond} events/s\n${Object.entries(
     faults,
   )
     .map(([fault, count]) => `  ${fault} ${count}`)

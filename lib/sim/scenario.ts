@@ -65,10 +65,13 @@ export interface PlayOptions {
   readonly seeds: number;
   /** Every so many seeds are played twice, and both runs must leave the same trace. Default 20. */
   readonly repeatEvery?: number;
+  /** Ends with the first seed that fails. Default false. */
+  readonly failFast?: boolean;
   readonly onReport?: (report: SeedReport) => void;
 }
 
 export interface PlaySummary {
+  /** Seeds that were played. */
   readonly seeds: number;
   readonly failures: readonly SeedReport[];
   readonly events: number;
@@ -79,11 +82,13 @@ export interface PlaySummary {
 
 /** Plays every seed of every scenario. */
 export async function play(options: PlayOptions): Promise<PlaySummary> {
-  const { scenarios, firstSeed, seeds, repeatEvery = 20, onReport } = options;
+  const { scenarios, firstSeed, seeds, repeatEvery = 20, failFast = false, onReport } = options;
   const failures: SeedReport[] = [];
   const faults = new FaultCounts();
   let events = 0;
-  for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
+  let played = 0;
+  for (let seed = firstSeed; seed < firstSeed + seeds && !(failFast && failures.length > 0); seed++) {
+    played += 1;
     for (const scenario of scenarios) {
       let report = await playSeed(scenario, seed);
       events += report.events;
@@ -101,5 +106,5 @@ export async function play(options: PlayOptions): Promise<PlaySummary> {
   }
   const used = new Set(scenarios.flatMap(scenario => scenario.faults));
   const idleFaults = [...used].filter(fault => faults.of(fault) === 0);
-  return { seeds, failures, events, faults, idleFaults };
+  return { seeds: played, failures, events, faults, idleFaults };
 }

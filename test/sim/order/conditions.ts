@@ -44,7 +44,7 @@ export function drawConditions(rng: SeededRng, seed: number): Conditions {
     delayBoundMs: Math.ceil(4 * (delayMs + jitterMs)) + 4,
     clients: 2,
     ordersPerClient: n === 7 ? 8 : 15,
-    faultyMs: n === 7 ? 1_200 : 2_000,
+    faultyMs: n === 7 ? 1_000 : 1_500,
     maxSkewMs: rng.chance(0.5) ? 40 : 0,
     crashes: some(0.5, 3),
     partitions: n === 1 ? 0 : some(0.5, 2),
