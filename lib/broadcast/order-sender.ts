@@ -178,7 +178,8 @@ export class OrderSender implements PortHandler {
       return;
     }
     for (const { order, tally } of known) {
-      if (tally.promise(from)) order.state.advance({ stage: 'promised', id: order.facts.id, promises: tally.promises });
+      if (!tally.promise(promise)) continue;
+      order.state.advance({ stage: 'promised', id: order.facts.id, promises: tally.promises.length });
     }
   }
 
@@ -188,7 +189,7 @@ export class OrderSender implements PortHandler {
   }
 
   #advanceToOrdered({ state, facts }: OutgoingOrder, tally: OrderTally, height: number): void {
-    state.advance({ stage: 'promised', id: facts.id, promises: tally.promises });
+    state.advance({ stage: 'promised', id: facts.id, promises: tally.promises.length });
     state.advance({ stage: 'ordered', id: facts.id, height });
   }
 

@@ -53,6 +53,8 @@ export interface OrderReceipt extends AsyncIterable<ReceiptStage> {
   readonly promised: Promise<PromisedStage>;
   readonly ordered: Promise<OrderedStage>;
   readonly opened: Promise<OpenedStage>;
+  /** The inclusion promises held so far, one of each member, as files that `hopfair verify` checks. */
+  promises(): readonly Uint8Array[];
   /** The fairness receipt, which `hopfair verify` checks offline; waits until the order is opened. */
   fairness(): Promise<Uint8Array>;
 }

@@ -1,5 +1,6 @@
 /** The reading end of an order on its way: what `submit` hands out. */
 import type { UnixMs } from '../env.js';
+import { encodePromise } from '../order/promise.js';
 import type { OrderId, StreamPosition } from '../order/types.js';
 import type { OutgoingOrder } from './outgoing-stream.js';
 import type { OpenedStage, OrderedStage, OrderReceipt, PromisedStage, ReceiptStage } from './receipt.js';
@@ -38,6 +39,10 @@ export class SubmittedOrder implements OrderReceipt {
 
   get opened(): Promise<OpenedStage> {
     return this.#order.state.wait('opened');
+  }
+
+  promises(): readonly Uint8Array[] {
+    return this.#order.sealed?.tally.promises.map(encodePromise) ?? [];
   }
 
   async fairness(): Promise<Uint8Array> {

@@ -4,6 +4,7 @@
  */
 import type { OpenedItem } from '../order/client-messages.js';
 import type { RejectReason } from '../order/member-io.js';
+import type { SignedPromise } from '../order/promise.js';
 import type { Tolerance, ValidatorIndex } from '../order/types.js';
 
 /** Refusals that may pass: the member may still list the same envelope later. */
@@ -18,7 +19,7 @@ export interface Opened extends OpenedItem {
 
 export class OrderTally {
   readonly #tolerance: Tolerance;
-  readonly #promises = new Set<ValidatorIndex>();
+  readonly #promises = new Map<ValidatorIndex, SignedPromise>();
   readonly #ordered = new Map<ValidatorIndex, number>();
   readonly #opened = new Map<ValidatorIndex, { readonly statement: string; readonly opened: Opened }>();
   readonly #refusals = new Map<ValidatorIndex, RejectReason>();
@@ -27,8 +28,9 @@ export class OrderTally {
     this.#tolerance = tolerance;
   }
 
-  get promises(): number {
-    return this.#promises.size;
+  /** One of each member that has promised. */
+  get promises(): readonly SignedPromise[] {
+    return [...this.#promises.values()];
   }
 
   /** True when this member has told how the order came out: it has nothing more to say. */
@@ -36,10 +38,10 @@ export class OrderTally {
     return this.#opened.has(member);
   }
 
-  /** True when f+1 members have promised. */
-  promise(from: ValidatorIndex): boolean {
-    this.#refusals.delete(from);
-    return this.#promises.add(from).size > this.#tolerance.f;
+  /** Takes a promise whose signature was checked. True when f+1 members have promised. */
+  promise(promise: SignedPromise): boolean {
+    this.#refusals.delete(promise.validator);
+    return this.#promises.set(promise.validator, promise).size > this.#tolerance.f;
   }
 
   /** True when f+1 members say that the order was selected at this height. */

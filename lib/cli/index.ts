@@ -2,6 +2,6 @@
  * The `hopfair` command: proofs, identities and committees from a shell. It knows files, streams and exit codes.
  * It must never know more than the rooms below tell it: what a proof is worth is decided in lib/order.
  */
-export { EXIT, type ExitCode } from './exit-code.js';
+export type { ExitCode } from './exit-code.js';
 export { type Output, processOutput } from './output.js';
 export { run } from './program.js';

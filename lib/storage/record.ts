@@ -18,9 +18,9 @@ import { LIMITS } from '../limits.js';
 const MAGIC: Uint8Array = new TextEncoder().encode('HFLOG001');
 export const SALT_BYTES = 16;
 const CHECKSUM_BYTES = 8;
-export const FILE_HEADER_BYTES: number = MAGIC.length + SALT_BYTES + CHECKSUM_BYTES;
+const FILE_HEADER_BYTES = MAGIC.length + SALT_BYTES + CHECKSUM_BYTES;
 const CHECKED_BYTES = 24;
-export const RECORD_HEADER_BYTES: number = CHECKED_BYTES + CHECKSUM_BYTES;
+const RECORD_HEADER_BYTES = CHECKED_BYTES + CHECKSUM_BYTES;
 
 export interface RecordHeader {
   readonly sequence: number;

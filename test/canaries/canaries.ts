@@ -82,7 +82,7 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
     search: "{ kind: 'barrier', durable: false }",
     replace: "{ kind: 'barrier', durable: true }",
     scenario: 'order',
-    tests: ['test/unit/broadcast.test.ts'],
+    tests: ['test/unit/broadcast-log.test.ts'],
   },
   'repetitions-delivered': {
     bug: 'a message that arrives over two paths is delivered twice',

@@ -158,6 +158,11 @@ for (const [n, mode] of [
       const proof = await scene.settle(receipt.fairness());
       const verdict = verifyProof(crypto, pinned, proof);
       t.match(verdict, { valid: true, kind: 'receipt', facts: { id: receipt.id } });
+      t.ok(receipt.promises().length > pinned.tolerance.f);
+      for (const promise of receipt.promises()) {
+        const { valid, ...rest } = verifyProof(crypto, pinned, promise);
+        t.ok(valid && JSON.stringify(rest).includes(receipt.id), 'each promise is a proof of its own');
+      }
       for (let bit = 0; bit < proof.length * 8; bit += 13) {
         const flipped = proof.slice();
         flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
