@@ -10,7 +10,7 @@ export interface Conditions {
   readonly relays: number;
   /** By end: the relays that it keeps channels with. */
   readonly homes: readonly (readonly number[])[];
-  /** Pairs of relays that keep a channel with one another. */
+  /** Pairs of relays that keep a channel with one another: a ring, in which two relays at most join any two ends. */
   readonly trunks: readonly (readonly [number, number])[];
   readonly messagesPerEnd: number;
   readonly faultyMs: number;
@@ -33,7 +33,6 @@ export function drawConditions(rng: SeededRng, seed: number): Conditions {
   const [ends, relays] = [2 + rng.int(2), 3 + rng.int(3)];
   const indices = Array.from({ length: relays }, (_, i) => i);
   const some = (probability: number, most: number): number => (rng.chance(probability) ? 1 + rng.int(most) : 0);
-  const ring = indices.map(i => [i, (i + 1) % relays] as const);
   return {
     realCrypto: seed % 5 === 0,
     link: {
@@ -46,7 +45,7 @@ export function drawConditions(rng: SeededRng, seed: number): Conditions {
     ends,
     relays,
     homes: Array.from({ length: ends }, () => rng.shuffle(indices).slice(0, 2 + rng.int(2))),
-    trunks: ring.filter(() => rng.chance(0.7)),
+    trunks: indices.map(i => [i, (i + 1) % relays] as const),
     messagesPerEnd: 60,
     faultyMs: 4_000,
     maxSkewMs: rng.chance(0.5) ? 2_000 : 0,
