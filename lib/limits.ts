@@ -83,6 +83,8 @@ export const LIMITS = {
   /** Bytes of what a member serves in one answer. */
   maxAnswerBytes: 524_288,
   maxSharesPerMessage: 4_096,
+  /** Shares of one member that are kept before the cut that they belong to is final here; more are asked for then. */
+  maxEarlyShares: 32_768,
   maxEvidenceBytes: 393_216,
   maxReceiptBytes: 16_384,
   /** Entries of a batch in one message to an observer or client. */

@@ -31,8 +31,6 @@ export interface BadShare {
   readonly message: SharesMessage;
 }
 
-const MAX_EARLY_PAGES = 16;
-
 export interface Revealed {
   readonly emitted: EmittedBatch;
   readonly verdicts: ReadonlyMap<OrderId, Verdict>;
@@ -157,14 +155,15 @@ export class RevealStage {
   #keepEarly(from: ValidatorIndex, message: SharesMessage): void {
     const heights = this.#early.get(from) ?? new Map<number, SharesMessage[]>();
     const pages = heights.get(message.height) ?? [];
-    // What does not fit is asked for when the cut is final.
-    if (pages.length >= MAX_EARLY_PAGES || (pages.length === 0 && heights.size >= LIMITS.maxViewsAhead)) return;
+    const kept = [...heights.values()].flat().reduce((sum, { ids }) => sum + ids.length, 0);
+    if (message.ids.length === 0 || kept + message.ids.length > LIMITS.maxEarlyShares) return;
+    if (pages.length === 0 && heights.size >= LIMITS.maxViewsAhead) return; // asked for when the cut is final
     heights.set(message.height, [...pages, message]);
     this.#early.set(from, heights);
   }
 
   #take(batch: SealedBatch, from: ValidatorIndex, message: SharesMessage): void {
-    if (message.cut !== batch.cut) return;
+    if (message.cut !== batch.cut || !isPageOf(batch, message)) return;
     const pages = batch.heard.get(from) ?? [];
     if (pages.some(({ offset }) => offset === message.offset)) return;
     batch.heard.set(from, [...pages, message]);
@@ -192,3 +191,7 @@ export class RevealStage {
     if (step.kind === 'verdict') batch.verdicts.set(id, step.verdict);
   }
 }
+
+/** True when the message is about the orders of this batch from its offset on. */
+const isPageOf = ({ ids }: SealedBatch, { offset, ids: page }: SharesMessage): boolean =>
+  page.length > 0 && page.every((id, i) => ids[offset + i] === id);
