@@ -35,9 +35,9 @@ export class Ledger {
     return index >= this.#firstIndex;
   }
 
-  /** Ends every reader, once it has read what is there, with this error. */
+  /** Ends every reader, once it has read what is there, with this error; the first one stands. */
   close(error: HopfairError): void {
-    this.#end = error;
+    this.#end ??= error;
     this.#wake();
   }
 

@@ -49,6 +49,7 @@ export class Validator {
   readonly #up = new Set<PeerId>();
   readonly #cancels: Cancel[] = [];
   #timer: { readonly at: Instant; readonly cancel: Cancel } | undefined;
+  #closing: Promise<void> | undefined;
   #stopped = false;
 
   constructor(messaging: Messaging, options: ValidatorOptions, events: ValidatorEvents) {
@@ -76,9 +77,10 @@ export class Validator {
   }
 
   /** Takes no further part; what was given to the log is written before this resolves. */
-  async close(): Promise<void> {
+  close(): Promise<void> {
     this.#stop();
-    await this.#options.log.store.close();
+    this.#closing ??= this.#options.log.store.close();
+    return this.#closing;
   }
 
   #onMessage(from: PeerId, bytes: Uint8Array): void {

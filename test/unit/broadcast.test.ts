@@ -301,6 +301,18 @@ t.test('a member whose disk fails says so and stops; the others go on without it
   await scene.settle(t.rejects(victim.orders().entries()[Symbol.asyncIterator]().next(), { code: 'STORAGE_FAILED' }));
 });
 
+t.test('leaving twice is leaving once, and readers are told that it was left', async t => {
+  const scene = new Scene(1);
+  for (const { orders } of [...scene.members, scene.join('client'), scene.join('observer')]) {
+    const joined = orders();
+    const ended = t.rejects(joined.entries()[Symbol.asyncIterator]().next(), { code: 'INVALID_STATE' });
+    await scene.run(100);
+    await Promise.all([joined.close(), joined.close()]);
+    await joined.close();
+    await ended;
+  }
+});
+
 t.test('who may not submit is told so, and who is no member cannot become one', async t => {
   const scene = new Scene(1);
   const observer = scene.join('observer');
