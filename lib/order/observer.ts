@@ -39,7 +39,7 @@ export type ObserverEffect =
   | { readonly kind: 'send'; readonly to: PeerId; readonly bytes: Uint8Array }
   /** The next batch: in order, without gaps in the index, the same at every observer. It may begin before `from`. */
   | { readonly kind: 'deliver'; readonly batch: Batch }
-  /** f+1 members no longer hold what was asked for; the log goes on at `to`. */
+  /** Too few members hold what was asked for; the log goes on at `to`. */
   | { readonly kind: 'gap'; readonly from: Position; readonly to: Position }
   /** What a member says that contradicts what f+1 others agree on, or that cannot be read. */
   | { readonly kind: 'misbehaviour'; readonly peer: PeerId; readonly what: string };
@@ -97,6 +97,7 @@ export class Observer implements Machine<ObserverInput, ObserverEffect> {
     this.#renewAt ??= after(now, RENEW_MS);
     if (now >= this.#renewAt) {
       this.#renewAt = after(now, RENEW_MS);
+      this.#agreeOnGap();
       for (const source of this.#sources.values()) if (source.batches.length === 0) this.#subscribe(source);
     }
     const effects = this.#effects;
@@ -181,7 +182,7 @@ export class Observer implements Machine<ObserverInput, ObserverEffect> {
     return this.#voters.hashOf(encodeReply(whole));
   }
 
-  /** Takes the next batch on which f+1 members agree, or the gap that f+1 members report. */
+  /** Takes the next batch on which f+1 members agree. */
   #agree(): boolean {
     const heads = [...this.#sources.values()].filter(({ batches: [first] }) => first && this.#isNext(first.batch));
     for (const { batches } of heads) {
@@ -193,7 +194,7 @@ export class Observer implements Machine<ObserverInput, ObserverEffect> {
         return true;
       }
     }
-    return this.#agreeOnGap();
+    return false;
   }
 
   /** The first batch of an observer that begins in its middle covers the wanted index; all others begin at it. */
@@ -219,19 +220,19 @@ export class Observer implements Machine<ObserverInput, ObserverEffect> {
   }
 
   /**
-   * Too few members are left that may still hold the wanted index, although n-f can be asked. The log goes on where f+1
-   * honest ones hold it, whatever f of them say.
+   * Looked at with each renewal, when all had time to answer: of the members that can be asked, n-f at least, too few may
+   * still hold the wanted index. The log goes on at the least place that f+1 of them name: an honest one is among those,
+   * so that no f liars can send the reader beyond what the honest ones hold.
    */
-  #agreeOnGap(): boolean {
+  #agreeOnGap(): void {
     const { n, f } = this.#voters;
     const begins = [...this.#sources.values()].map(source => source.begins).filter(begin => begin !== undefined);
     const reported = begins.filter(({ index }) => index > this.#next.index).sort((a, b) => a.index - b.index);
     const mayHold = this.#sources.size - reported.length;
-    const to = reported[Math.min(2 * f, reported.length - 1)];
-    if (to === undefined || this.#sources.size < n - f || mayHold > f) return false;
+    const to = reported[f];
+    if (to === undefined || this.#sources.size < n - f || mayHold > f) return;
     this.#effects.push({ kind: 'gap', from: this.#next, to });
     this.#next = to;
-    for (const source of this.#sources.values()) this.#subscribe(source);
-    return true;
+    for (const source of this.#sources.values()) source.batches = [];
   }
 }

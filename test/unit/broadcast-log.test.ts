@@ -2,12 +2,18 @@ import t from 'tap';
 import { EffectQueue, type OutwardEffect } from '../../lib/broadcast/effect-queue.js';
 import { Ledger } from '../../lib/broadcast/ledger.js';
 import { fromUtf8, toUtf8 } from '../../lib/bytes.js';
+import { defaultCrypto } from '../../lib/crypto/index.js';
+import { instant } from '../../lib/env.js';
 import { HopfairError } from '../../lib/errors.js';
-import type { PeerId } from '../../lib/identity/index.js';
+import { type PeerId, peerIdOf } from '../../lib/identity/index.js';
+import { encodeReply } from '../../lib/order/client-messages.js';
+import { defaultParameters, PinnedCommittee } from '../../lib/order/committee.js';
 import type { MemberEffect } from '../../lib/order/member-io.js';
+import { Observer, type ObserverInput } from '../../lib/order/observer.js';
 import type { Batch, Entry, HashHex, OrderId } from '../../lib/order/types.js';
 import type { LogStore } from '../../lib/storage/interface.js';
 
+const crypto = defaultCrypto();
 const HASH = '00'.repeat(32) as HashHex;
 
 const entryAt = (height: number, index: number, text = `${index}`): Entry => ({
@@ -71,6 +77,39 @@ t.test('a reader is told of a gap, of an abort and of the end', async t => {
   await ended;
   t.match(await at(10), { value: { index: 10 } }, 'what is there can still be read');
 });
+
+t.test(
+  'a gap is reported only when too few members may hold the entry, and never beyond what honest ones hold',
+  async t => {
+    const members = [1, 2, 3, 4].map(fill => ({
+      peer: peerIdOf(crypto.signer(new Uint8Array(32).fill(fill)).publicKey),
+    }));
+    const descriptor = { networkId: 'test', epoch: 1, members, parameters: defaultParameters(20) };
+    const observer = new Observer({ committee: new PinnedCommittee(crypto, descriptor), crypto });
+    const gaps: unknown[] = [];
+    const put = (input: ObserverInput, atMs = 0): void => {
+      for (const effect of observer.handle(input, instant(atMs))) if (effect.kind === 'gap') gaps.push(effect.to.index);
+    };
+    const tellGap = (member: number, index: number): void => {
+      const from = members[member]?.peer as PeerId;
+      put({ kind: 'message', from, bytes: encodeReply({ kind: 'gap', next: { height: 9, index } }) });
+    };
+    const bringUp = (member: number): void => put({ kind: 'peer-up', peer: members[member]?.peer as PeerId });
+    const all = [0, 1, 2, 3];
+    all.forEach(bringUp);
+    tellGap(0, 1_000_000);
+    tellGap(1, 50);
+    put({ kind: 'tick' }, 2_000);
+    t.strictSame(gaps, [], 'two others may hold it');
+    tellGap(0, 1_000_000);
+    tellGap(1, 50);
+    tellGap(2, 40);
+    t.strictSame(gaps, [], 'the last one may still answer');
+    put({ kind: 'tick' }, 4_000);
+    t.strictSame(gaps, [50], 'no liar sends the reader beyond what honest members hold');
+    t.equal(observer.next.index, 50);
+  },
+);
 
 /** A log whose appends become durable when the test says so. */
 function heldLog(): { store: LogStore; appended: string[][]; commit: () => void; fail: () => void } {
