@@ -52,11 +52,14 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
     scenario: 'order',
     tests: SIMPLEX_TESTS,
   },
-  'nullify-after-finalize': {
-    bug: 'a member nullifies a view that it finalized',
+  'notarized-is-final': {
+    bug: 'a block counts as final when it is only notarized',
     file: 'lib/order/simplex.ts',
-    search: 'if (round.cast.nullify || round.cast.finalize) return false;',
-    replace: 'if (round.cast.nullify) return false;',
+    search:
+      'certificates.finalize !== undefined && view > (highest?.view ?? 0)) {\n        highest = certificates.finalize;',
+    replace:
+      '(certificates.finalize ?? certificates.notarize) !== undefined && view > (highest?.view ?? 0)) {\n' +
+      '        highest = certificates.finalize ?? certificates.notarize;',
     scenario: 'order',
     tests: SIMPLEX_TESTS,
   },

@@ -17,6 +17,7 @@ import {
   SimMessagingNetwork,
   type SimProcess,
   type SimWorld,
+  Violation,
 } from '../../../lib/sim/index.js';
 import type { Conditions } from './conditions.js';
 import { LogCheck, type LogReader } from './log-check.js';
@@ -137,13 +138,27 @@ export class Cluster {
 
   #addMember(identity: Identity, index: number): SimMachine {
     // Only weak disks tear: whoever finds a torn log abstains for the rest of the epoch, and f members at most may.
-    const disk = this.#conditions.weakDisks.get(index) ?? { tornWrite: 0 };
+    const disk = this.#conditions.weakDisks.get(index) ?? { tornWrite: 0, fsyncMs: this.#conditions.fsyncMs };
     const machine = this.#world.addMachine(`member-${index}`, { clock: this.#clockErrors(), disk });
     machine.install(process => {
       const orders = this.#joinAsMember(process, identity);
-      if (orders !== undefined) void this.#read(process, orders);
+      if (orders === undefined) return;
+      this.#watch(orders, index);
+      void this.#read(process, orders);
     });
     return machine;
+  }
+
+  /** Nobody here is Byzantine, and a member whose disk keeps its word never finds that it promised what it forgot. */
+  #watch(orders: Orders, index: number): void {
+    const { weakDisks } = this.#conditions;
+    orders.on('notice', notice => {
+      if (notice.kind !== 'abstaining' || weakDisks.has(index)) return;
+      this.#failure ??= new Violation('durability', `member ${index} on a sound disk abstains: ${notice.reason}`);
+    });
+    orders.on('evidence', () => {
+      this.#failure ??= new Violation('evidence', `member ${index} has evidence against an honest peer`);
+    });
   }
 
   #joinAsMember(process: SimProcess, identity: Identity): Orders | undefined {

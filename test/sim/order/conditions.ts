@@ -22,6 +22,8 @@ export interface Conditions {
   readonly clockJumps: number;
   /** Power fails everywhere at once, sound disks included. */
   readonly blackout: boolean;
+  /** What an fsync takes on the other disks. */
+  readonly fsyncMs: readonly [number, number];
   /** The disks of these members, f at most, fail in their way; all others keep what they reported as durable. */
   readonly weakDisks: ReadonlyMap<number, DiskFaults>;
   /** Where one bit of a weak disk flips while its machine is off. */
@@ -52,6 +54,7 @@ export function drawConditions(rng: SeededRng, seed: number): Conditions {
     pauses: some(0.3, 2),
     clockJumps: some(0.2, 2),
     blackout: rng.chance(0.15),
+    fsyncMs: rng.chance(0.7) ? [0.2, 1.5] : [2, 15],
     weakDisks: drawWeakDisks(rng, n),
     rot: rng.pick([undefined, 'tail', 'middle']),
   };
