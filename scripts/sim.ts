@@ -118,7 +118,7 @@ if (one) {
 
 // A fault that never happened proves nothing; a handful of seeds need not show them all.
 const SEEDS_THAT_SHOW_ALL = 100;
-const idle = seeds >= SEEDS_THAT_SHOW_ALL ? summary.idleFaults : [];
+const idle = summary.seeds >= SEEDS_THAT_SHOW_ALL ? summary.idleFaults : [];
 if (idle.length > 0) process.stderr.write(`these faults never happened: ${idle.join(', ')}\n`);
 const failures = summary.failures.length;
 const verdict = failures === 0 && idle.length === 0 ? 'pass' : 'fail';

@@ -53,8 +53,12 @@ export function run({ folder, args, env = {}, stdio = 'ignore' }: RunOptions): P
 }
 
 /** Runs scripts/sim.ts with these arguments on planted sources. */
-export function runPlanted(name: string, args: readonly string[]): Promise<number> {
+export function runPlanted(
+  name: string,
+  args: readonly string[],
+  stdio: 'inherit' | 'ignore' = 'inherit',
+): Promise<number> {
   return withPlanted(name, folder =>
-    run({ folder, args: ['scripts/sim.ts', ...args], env: { HOPFAIR_PLANTED: name }, stdio: 'inherit' }),
+    run({ folder, args: ['scripts/sim.ts', ...args], env: { HOPFAIR_PLANTED: name }, stdio }),
   );
 }
