@@ -39,7 +39,7 @@ interface Pending {
 
 const DEFAULT_FSYNC_MS = [0.2, 1.5] as const;
 
-/** What one crash did to the records of one log. */
+/** The disk of one machine. What is on it outlives every process. */
 export class SimDisk {
   readonly #world: SimWorld;
   readonly #name: string;

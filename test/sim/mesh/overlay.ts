@@ -21,8 +21,8 @@ const NETWORK_ID = 'simulation';
 const ISSUED_AT = unixMs(SIMULATED_START_UNIX_MS - 60_000);
 export const SERVICES = ['orders', 'news'] as const;
 
-export const endName = (index: number): string => `end-${index}`;
-export const relayName = (index: number): string => `relay-${index}`;
+const endName = (index: number): string => `end-${index}`;
+const relayName = (index: number): string => `relay-${index}`;
 const addressOf = (machine: string): string => `sim://${machine}:1`;
 
 export class Overlay {
