@@ -4,7 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { CANARIES, type Canary } from '../test/canaries/canaries.js';
-import { run, withPlanted } from '../test/canaries/plant.js';
+import { run, withCopy, withPlanted } from '../test/canaries/plant.js';
 
 const { values } = parseArgs({
   options: {
@@ -35,6 +35,20 @@ const LAYERS: readonly (readonly [Layer, (folder: string, canary: Canary) => Pro
     },
   ],
 ];
+
+/** Sources without a bug must pass every layer: one that fails anyway kills nothing. */
+const failing = await withCopy(async folder => {
+  const tests = [...new Set(Object.values(CANARIES).flatMap(canary => canary.tests))];
+  const failed: string[] = [];
+  for (const test of tests) if ((await run({ folder, args: [test] })) !== 0) failed.push(test);
+  const args = ['scripts/sim.ts', '--fail-fast', '--seeds', values.seeds];
+  if ((await run({ folder, args })) !== 0) failed.push('the simulation');
+  return failed;
+});
+if (failing.length > 0) {
+  process.stderr.write(`without any planted bug these fail already: ${failing.join(', ')}\n`);
+  process.exit(1);
+}
 
 const names = values.only === undefined ? Object.keys(CANARIES) : [values.only];
 let alive = 0;

@@ -18,20 +18,27 @@ export function edited(source: string, name: string, { file, search, replace }: 
   return parts.join(replace);
 }
 
-/** Calls `use` with the folder of a planted copy of the sources, and removes it afterwards. */
-export async function withPlanted<T>(name: string, use: (folder: string) => Promise<T>): Promise<T> {
-  const canary = CANARIES[name];
-  if (canary === undefined) throw new Error(`no canary ${name}`);
+/** Calls `use` with the folder of a copy of the sources, and removes it afterwards. */
+export async function withCopy<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'hopfair-canary-'));
   try {
     for (const entry of COPIED) await cp(join(ROOT, entry), join(folder, entry), { recursive: true });
     await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-    const file = join(folder, canary.file);
-    await writeFile(file, edited(await readFile(file, 'utf8'), name, canary));
     return await use(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** As `withCopy`, with a canary planted in the copy. */
+export function withPlanted<T>(name: string, use: (folder: string) => Promise<T>): Promise<T> {
+  const canary = CANARIES[name];
+  if (canary === undefined) throw new Error(`no canary ${name}`);
+  return withCopy(async folder => {
+    const file = join(folder, canary.file);
+    await writeFile(file, edited(await readFile(file, 'utf8'), name, canary));
+    return use(folder);
+  });
 }
 
 export interface RunOptions {
