@@ -31,9 +31,8 @@ export interface Copy<T> {
 
 /** A miss is a loss only when nothing comes for this long: a stall anywhere makes receipts late, not lost. */
 const LINGER_MS = 300;
-/** A path is given up after this many misses without a receipt between them, and this long. */
+/** A path is given up only after this many misses without a receipt between them. */
 const ABANDON_MISSES = 6;
-const ABANDON_SILENCE_MS = 500;
 
 export class FlowPath<T> {
   readonly id: number;
@@ -121,10 +120,10 @@ export class FlowPath<T> {
     return this.misses > 0 && this.#lastMissAt !== undefined && now - this.#lastMissAt < 2 * this.rtt.ptoMs;
   }
 
-  /** When this path will have been silent for so long that it is given up. */
-  get abandonAt(): Instant | undefined {
+  /** When this path is given up for its silence, unless a receipt comes. */
+  abandonAt(silenceMs: number): Instant | undefined {
     if (this.misses < ABANDON_MISSES || this.#firstMissAt === undefined) return undefined;
-    return after(this.#firstMissAt, Math.max(ABANDON_SILENCE_MS, 4 * this.rtt.ptoMs));
+    return after(this.#firstMissAt, Math.max(silenceMs, 4 * this.rtt.ptoMs));
   }
 
   sharesRelay(other: FlowPath<T>): boolean {

@@ -38,6 +38,8 @@ const STALL_MS = 2;
 const MIN_GRACE_MS = 1;
 const MAX_GRACE_MS = 100;
 const MAX_RETRY_MS = 1_000;
+const ABANDON_SILENCE_MS = 500;
+const ABANDON_ALL_SILENCE_MS = 3_000;
 const REFUSAL_NOTICE_MS = 1_000;
 /** Critical payloads may exceed a full window by this much. */
 const CRITICAL_EXCESS_BYTES = 16_384;
@@ -154,7 +156,7 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     for (const path of this.#paths.values()) {
       consider(path.deadline);
       consider(path.nextLossAt);
-      consider(path.abandonAt);
+      consider(this.#abandonAt(path));
     }
     if (this.#active) for (const at of this.#late.values()) consider(at);
     return earliest;
@@ -333,6 +335,7 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     const last = ranges[0]?.last;
     // A receipt for what was never sent proves that the peer lies; there is nothing in it worth reading.
     if (path === undefined || last === undefined || last >= (this.#nextPacket[id] ?? 0)) return;
+    const wasSilent = path.misses > 0;
     let newest: Copy<T> | undefined;
     for (const copies of [path.overdue, path.waiting]) {
       for (const copy of copies.values()) {
@@ -345,6 +348,8 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
       }
     }
     if (newest !== undefined) this.#sampleRtt(path, newest, delayMs, effects, now);
+    // It works again: what backed off need not wait any longer.
+    if (wasSilent && path === this.#active) for (const item of this.#late.keys()) this.#retransmit(item, effects, now);
   }
 
   #sampleRtt(path: FlowPath<T>, copy: Copy<T>, delayMs: number, effects: Effects<T>, now: Instant): void {
@@ -352,7 +357,7 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     path.rtt.sample(now - copy.sentAt, delayMs);
     path.window.sample(path.rtt.latestMs, now);
     if (path.window.selfInflicted || path !== this.#active) return;
-    if (path.delay.sample(path.rtt.latestMs, path.rtt.smoothedMs)) this.#suspect('delay', copy.sentAt, now);
+    if (path.delay.sample(path.rtt)) this.#suspect('delay', copy.sentAt, now);
     this.#considerVoluntary(effects, now);
   }
 
@@ -391,8 +396,15 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     if (this.#race !== undefined && now - this.#race.beganAt > RACE_LIMIT_MS) this.#race = undefined;
     for (const [item, at] of this.#late) if (now >= at) this.#retransmit(item, effects, now);
     for (const path of this.#paths.values()) {
-      if (path.abandonAt !== undefined && now >= path.abandonAt) effects.push({ kind: 'abandon', path: path.id });
+      const abandonAt = this.#abandonAt(path);
+      if (abandonAt !== undefined && now >= abandonAt) effects.push({ kind: 'abandon', path: path.id });
     }
+  }
+
+  /** While another path works, a silent one is soon replaced; while all are silent, the paths may not be the reason. */
+  #abandonAt(path: FlowPath<T>): Instant | undefined {
+    for (const other of this.#paths.values()) if (other.misses === 0) return path.abandonAt(ABANDON_SILENCE_MS);
+    return path.abandonAt(ABANDON_ALL_SILENCE_MS);
   }
 
   #missed(copy: Copy<T>, effects: Effects<T>, now: Instant): void {
@@ -412,6 +424,10 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
       return;
     }
     if (mayHedge) this.#noteRefusal(other, effects, now);
+    if (other === undefined && item.attempts === 0 && this.#hedgeTokens.take()) {
+      this.#retransmit(item, effects, now);
+      return;
+    }
     const waitMs = Math.min(path.rtt.ptoMs * 2 ** item.attempts, MAX_RETRY_MS);
     this.#late.set(item, after(now, waitMs));
   }
@@ -476,7 +492,7 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
       this.#switchTo(standby, race.cause, [race.lead, RACE_WIN, 'points'], race.since, effects, now);
     } else if (state === 'aborted') {
       this.#race = undefined;
-      active.delay.accept(active.rtt.smoothedMs);
+      if (race.cause === 'delay') active.delay.accept(active.rtt.smoothedMs);
       effects.push({
         kind: 'explain',
         event: this.#event('race-aborted', now, active.route, active.route, race.cause, now - race.since, [
@@ -584,7 +600,7 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
 /** The twin was faster by more than chance and habit explain. */
 function isBehind<T>(copy: Copy<T>, twin: Copy<T>, now: Instant): boolean {
   if (twin.receiptedAt === undefined || twin.sentAt !== copy.sentAt) return false;
-  const marginMs = Math.max(leastGainMs(now - copy.sentAt), 2 * copy.path.rtt.varianceMs);
+  const marginMs = Math.max(leastGainMs(now - copy.sentAt), 2 * copy.path.delay.spreadMs);
   return now - twin.receiptedAt >= marginMs;
 }
 

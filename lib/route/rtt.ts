@@ -46,11 +46,14 @@ export class RttEstimator {
     return this.#smoothedMs + Math.max(4 * this.#varianceMs, MIN_VARIANCE_TERM_MS) + MAX_RECEIPT_DELAY_MS;
   }
 
-  /** `receiptDelayMs` is what the receiver says it dwelt; it is believed up to its bound and never below the minimum. */
+  /**
+   * `receiptDelayMs` is what the receiver says it dwelt. Unlike RFC 9002 section 5.3 it is subtracted always: the bound is
+   * small, and with few packets every receipt may be a late one.
+   */
   sample(rawMs: number, receiptDelayMs: number): void {
-    this.#minMs = this.#samples === 0 ? rawMs : Math.min(this.#minMs, rawMs);
     const delay = Math.min(Math.max(receiptDelayMs, 0), MAX_RECEIPT_DELAY_MS);
-    const adjusted = rawMs - delay >= this.#minMs ? rawMs - delay : rawMs;
+    const adjusted = Math.max(rawMs - delay, 0);
+    this.#minMs = this.#samples === 0 ? adjusted : Math.min(this.#minMs, adjusted);
     this.#latestMs = adjusted;
     if (this.#samples++ === 0) {
       this.#smoothedMs = adjusted;
@@ -68,6 +71,7 @@ const BASELINE_SAMPLES = 8;
 const DRIFT = 0.14;
 const ALARM = 1;
 const MIN_RISE_MS = 2;
+const SPREAD_SAMPLES = 16;
 
 /**
  * CUSUM on log RTT against a frozen baseline: the baseline may sink but never follows a slow rise, so that a relay
@@ -75,6 +79,7 @@ const MIN_RISE_MS = 2;
  */
 export class DelayAlarm {
   #baselineMs: number | undefined;
+  #spreadMs = 0;
   #seen = 0;
   #sum = 0;
 
@@ -82,12 +87,21 @@ export class DelayAlarm {
     return this.#baselineMs;
   }
 
-  /** Takes a sample with the smoothed value after it; true while the rise is significant. */
-  sample(latestMs: number, smoothedMs: number): boolean {
-    if (++this.#seen < BASELINE_SAMPLES) return false;
+  /** The usual deviation of the RTT: what it was before anything was suspected. */
+  get spreadMs(): number {
+    return this.#spreadMs;
+  }
+
+  /** Takes a new sample of the estimator; true while the rise is significant. */
+  sample({ latestMs, smoothedMs, varianceMs }: RttEstimator): boolean {
+    if (++this.#seen < BASELINE_SAMPLES) {
+      this.#spreadMs = varianceMs;
+      return false;
+    }
     if (this.#baselineMs === undefined || smoothedMs < this.#baselineMs) this.#baselineMs = smoothedMs;
     const rise = Math.log(Math.max(latestMs, 0.01) / Math.max(this.#baselineMs, 0.01));
     this.#sum = Math.max(0, this.#sum + Math.min(rise, ALARM / 2) - DRIFT);
+    if (this.#sum === 0) this.#spreadMs += (varianceMs - this.#spreadMs) / SPREAD_SAMPLES;
     return this.#sum >= ALARM && latestMs - this.#baselineMs >= MIN_RISE_MS;
   }
 
