@@ -36,6 +36,8 @@ export interface RouteEvent {
   readonly unit: 'ms' | 'share' | 'points' | 'tokens' | 'paths';
   /** From the first sign of trouble (the sending of the first message that was missed) to this event. */
   readonly ms: number;
+  /** Of a quarantine: for how long the route `from` is barred from voluntary use. */
+  readonly lastsMs?: number;
   readonly alternatives: readonly Alternative[];
   /** Monotonic instant of the deciding node. */
   readonly atMs: number;
@@ -53,7 +55,9 @@ export function describeRoute(route: Route | undefined): string {
 export function explain(event: RouteEvent): string {
   const numbers = `measured ${round(event.measured)} ${event.unit}, threshold ${round(event.threshold)}`;
   const losers = event.alternatives.map(other => `${describeRoute(other.route)}: ${other.reason}`).join('; ');
-  const head = `${event.kind} ${describeRoute(event.from)} -> ${describeRoute(event.to)}`;
+  const lasts = event.lastsMs === undefined ? '' : ` for ${round(event.lastsMs)} ms`;
+  const change = event.kind === 'quarantine' ? '' : ` -> ${describeRoute(event.to)}`;
+  const head = `${event.kind} ${describeRoute(event.from)}${change}${lasts}`;
   return `${head} because of ${event.trigger} (${numbers}) after ${round(event.ms)} ms${losers && `; not ${losers}`}`;
 }
 

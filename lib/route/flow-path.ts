@@ -19,6 +19,15 @@ export interface Item<T> {
   readonly copies: Copy<T>[];
 }
 
+export function newItem<T>(
+  payload: T,
+  bytes: number,
+  trafficClass: TrafficClass,
+  expiresAt: Instant | undefined,
+): Item<T> {
+  return { payload, bytes, class: trafficClass, expiresAt, settled: false, attempts: 0, copies: [] };
+}
+
 export interface Copy<T> {
   readonly item: Item<T>;
   readonly path: FlowPath<T>;

@@ -6,13 +6,14 @@ import { after, type Instant } from '../env.js';
 import { invariant } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
 import type { Machine } from '../machine.js';
-import type { Alternative, Route, RouteEvent, RouteTrigger } from './explain.js';
-import { type Copy, FlowPath, type Item } from './flow-path.js';
+import { CopyBudget } from './copy-budget.js';
+import type { Route, RouteEvent, RouteTrigger } from './explain.js';
+import { type Copy, type FlowPath, type Item, newItem } from './flow-path.js';
 import { type FlowEffect, type FlowInput, type FlowPathInfo, MAX_PATHS, type TrafficClass } from './flow-types.js';
+import { PathTable } from './path-table.js';
 import { Quarantine } from './quarantine.js';
-import { leastGainMs, PairedSamples, RACE_ABORT, RACE_LIMIT_MS, RACE_WIN, Race } from './race.js';
+import { isBehind, PairedSamples, RACE_ABORT, RACE_LIMIT_MS, RACE_WIN, Race } from './race.js';
 import { inRanges, type PacketRange } from './ranges.js';
-import { EarnedTokens, RateLimit } from './token-bucket.js';
 
 export interface FlowOptions {
   readonly destination: PeerId;
@@ -22,13 +23,8 @@ export interface FlowOptions {
   readonly quarantine?: Quarantine;
 }
 
-/** Hedges are 5 % of traffic, with a burst of 64. */
-const HEDGE_SHARE = 0.05;
-const HEDGE_BURST = 64;
 /** Share of real messages that are copied to the standby only to measure it. */
 const EXPLORATION_SHARE = 0.015;
-const CRITICAL_BYTES_PER_SECOND = 1_000_000;
-const CRITICAL_BURST_BYTES = 262_144;
 /** A tick this late means that this process stalled, not that the network did. */
 const STALL_MS = 2;
 /**
@@ -38,8 +34,6 @@ const STALL_MS = 2;
 const MIN_GRACE_MS = 1;
 const MAX_GRACE_MS = 100;
 const MAX_RETRY_MS = 1_000;
-const ABANDON_SILENCE_MS = 500;
-const ABANDON_ALL_SILENCE_MS = 3_000;
 const REFUSAL_NOTICE_MS = 1_000;
 /** Critical payloads may exceed a full window by this much. */
 const CRITICAL_EXCESS_BYTES = 16_384;
@@ -50,17 +44,14 @@ type CopyKind = 'first' | 'duplicate' | 'hedge' | 'retransmission';
 export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
   readonly #options: FlowOptions;
   readonly #quarantine: Quarantine;
-  readonly #paths = new Map<number, FlowPath<T>>();
+  readonly #paths: PathTable<T>;
   /** Never reset, so that a path number can be used again under the same keys. */
   readonly #nextPacket = new Float64Array(MAX_PATHS);
   readonly #unsettled = new Set<Item<T>>();
   /** Items with no copy under way, and when they are sent again. */
   readonly #late = new Map<Item<T>, Instant>();
-  readonly #hedgeTokens = new EarnedTokens(HEDGE_SHARE, HEDGE_BURST);
-  readonly #criticalBytes = new RateLimit(CRITICAL_BYTES_PER_SECOND, CRITICAL_BURST_BYTES);
+  readonly #budget = new CopyBudget();
   readonly #pairs = new PairedSamples();
-  #active: FlowPath<T> | undefined;
-  #standby: FlowPath<T> | undefined;
   #race: Race | undefined;
   #promised: Instant | undefined;
   #graceUntil: Instant | undefined;
@@ -71,18 +62,19 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
   constructor(options: FlowOptions) {
     this.#options = options;
     this.#quarantine = options.quarantine ?? new Quarantine(options.random);
+    this.#paths = new PathTable<T>(this.#quarantine);
   }
 
   get active(): FlowPath<T> | undefined {
-    return this.#active;
+    return this.#paths.active;
   }
 
   get standby(): FlowPath<T> | undefined {
-    return this.#standby;
+    return this.#paths.standby;
   }
 
-  get paths(): IterableIterator<FlowPath<T>> {
-    return this.#paths.values();
+  get paths(): Iterable<FlowPath<T>> {
+    return this.#paths;
   }
 
   get unsettledCount(): number {
@@ -95,7 +87,7 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
 
   hasRoom(trafficClass: TrafficClass): boolean {
     const excess = trafficClass === 'critical' ? CRITICAL_EXCESS_BYTES : 0;
-    return this.#active !== undefined && this.#active.window.room + excess > 0;
+    return this.active !== undefined && this.active.window.room + excess > 0;
   }
 
   /** A packet number for a packet that asks for no receipt, on any path of the session. */
@@ -112,8 +104,6 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     this.#unsettled.clear();
     this.#late.clear();
     this.#paths.clear();
-    this.#active = undefined;
-    this.#standby = undefined;
     return payloads;
   }
 
@@ -153,118 +143,74 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     const consider = (at: Instant | undefined): void => {
       if (at !== undefined && (earliest === undefined || at < earliest)) earliest = at;
     };
-    for (const path of this.#paths.values()) {
+    for (const path of this.#paths) {
       consider(path.deadline);
       consider(path.nextLossAt);
-      consider(this.#abandonAt(path));
+      consider(this.#paths.abandonAt(path));
     }
-    if (this.#active) for (const at of this.#late.values()) consider(at);
+    if (this.active) for (const at of this.#late.values()) consider(at);
     return earliest;
   }
 
   // ---------------------------------------------------------------- paths
 
   #pathUp(info: FlowPathInfo, effects: Effects<T>, now: Instant): void {
-    invariant(info.id >= 0 && info.id < MAX_PATHS && !this.#paths.has(info.id), 'a free path number');
-    const path = new FlowPath<T>(info);
-    this.#paths.set(path.id, path);
-    if (this.#active === undefined) {
-      this.#active = path;
-      const ms = this.#routeLostAt === undefined ? 0 : now - this.#routeLostAt;
-      const trigger = this.#lastRoute === undefined ? 'first-path' : 'path-lost';
-      this.#explainSwitch(effects, now, this.#lastRoute, path.route, trigger, [1, 1, 'paths'], ms);
+    const path = this.#paths.add(info);
+    if (this.active !== undefined) {
       this.#chooseStandby(now);
-      this.#resend([...this.#unsettled], effects, now);
-    } else this.#chooseStandby(now);
+      return;
+    }
+    this.#paths.activate(path, now);
+    const since = this.#routeLostAt ?? now;
+    const trigger = this.#lastRoute === undefined ? 'first-path' : 'path-lost';
+    this.#explain('switch', this.#lastRoute, path.route, trigger, [1, 1, 'paths'], since, effects, now);
+    this.#resend([...this.#unsettled], effects, now);
   }
 
   #pathDown(id: number, effects: Effects<T>, now: Instant): void {
     const path = this.#paths.get(id);
     if (path === undefined) return;
-    this.#paths.delete(id);
+    this.#paths.remove(path);
     const orphans = [...path.overdue.values(), ...path.waiting.values()].map(copy => copy.item);
-    if (path === this.#active) {
+    if (path === this.active) {
       const since = path.waiting.values().next().value?.sentAt ?? now;
-      const next = this.#best(now);
+      const next = this.#paths.best(now);
+      this.#paths.activate(next, now);
       this.#lastRoute = path.route;
-      this.#active = next;
       if (next === undefined) this.#routeLostAt = now;
       this.#race = undefined;
       this.#pairs.clear();
-      this.#explainSwitch(effects, now, path.route, next?.route, 'path-lost', [0, 1, 'paths'], now - since);
+      this.#explain('switch', path.route, next?.route, 'path-lost', [0, 1, 'paths'], since, effects, now);
+    } else if (path === this.standby) {
+      this.#race = undefined;
+      this.#chooseStandby(now);
     }
-    if (path === this.#standby) this.#race = undefined;
-    this.#chooseStandby(now);
     this.#resend(orphans, effects, now);
+  }
+
+  #chooseStandby(now: Instant): void {
+    if (this.#paths.chooseStandby(now)) this.#pairs.clear();
   }
 
   /** Sends again what has no copy under way on a living path. */
   #resend(items: readonly Item<T>[], effects: Effects<T>, now: Instant): void {
     for (const item of items) {
-      if (item.settled || item.copies.some(copy => this.#isWaiting(copy))) continue;
+      if (item.settled || item.copies.some(copy => this.#paths.carries(copy))) continue;
       this.#retransmit(item, effects, now);
     }
-  }
-
-  #isWaiting(copy: Copy<T>): boolean {
-    return copy.path.waiting.has(copy.packet) && this.#paths.get(copy.path.id) === copy.path;
-  }
-
-  #best(now: Instant): FlowPath<T> | undefined {
-    return this.#leastOf(this.#paths.values(), path => [
-      this.#quarantine.bars(path.key, now) ? 1 : 0,
-      path.misses > 0 ? 1 : 0,
-      path.rtt.smoothedMs,
-    ]);
-  }
-
-  #chooseStandby(now: Instant): void {
-    const active = this.#active;
-    if (active === undefined) {
-      this.#standby = undefined;
-      return;
-    }
-    const others = [...this.#paths.values()].filter(path => path !== active);
-    const chosen = this.#leastOf(others, path => [
-      path.misses >= RACE_WIN ? 1 : 0,
-      this.#quarantine.bars(path.key, now) ? 1 : 0,
-      path.sharesRelay(active) ? 1 : 0,
-      path.sharesOperator(active) ? 1 : 0,
-      path === this.#standby ? 0 : 1, // sticky
-      path.rtt.smoothedMs,
-    ]);
-    if (chosen !== this.#standby) this.#pairs.clear();
-    this.#standby = chosen;
-  }
-
-  #leastOf(paths: Iterable<FlowPath<T>>, rank: (path: FlowPath<T>) => readonly number[]): FlowPath<T> | undefined {
-    let best: { path: FlowPath<T>; rank: readonly number[] } | undefined;
-    for (const path of paths) {
-      const mine = rank(path);
-      if (best === undefined || precedes(mine, best.rank)) best = { path, rank: mine };
-    }
-    return best?.path;
   }
 
   // ---------------------------------------------------------------- sending
 
   #submit(input: Extract<FlowInput<T>, { kind: 'submit' }>, effects: Effects<T>, now: Instant): void {
-    const item: Item<T> = {
-      payload: input.payload,
-      bytes: input.bytes,
-      class: input.class,
-      expiresAt: input.expiresAt,
-      settled: false,
-      attempts: 0,
-      copies: [],
-    };
+    const item = newItem(input.payload, input.bytes, input.class, input.expiresAt);
     this.#unsettled.add(item);
     const { active, standby } = this;
     if (active === undefined) {
       this.#late.set(item, now);
       return;
     }
-    this.#hedgeTokens.earn();
+    this.#budget.earn();
     const duplicate = standby !== undefined && this.#wantsDuplicate(item, standby, now);
     this.#transmit(item, active, 'first', effects, now, duplicate);
     if (duplicate) this.#transmit(item, standby, 'duplicate', effects, now, true);
@@ -274,16 +220,16 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
   #probe(id: number, payload: T, bytes: number, effects: Effects<T>, now: Instant): void {
     const path = this.#paths.get(id);
     if (path === undefined) return;
-    const item: Item<T> = { payload, bytes, class: 'bulk', expiresAt: now, settled: false, attempts: 0, copies: [] };
+    const item = newItem(payload, bytes, 'bulk', now);
     this.#unsettled.add(item);
     this.#transmit(item, path, 'first', effects, now, true);
   }
 
   #wantsDuplicate(item: Item<T>, standby: FlowPath<T>, now: Instant): boolean {
-    if (item.class === 'critical' && this.#criticalBytes.take(now, item.bytes)) return true;
+    if (item.class === 'critical' && this.#budget.takeCritical(item.bytes, now)) return true;
     if (item.class === 'bulk') return false;
     if (this.#race !== undefined || item.class === 'critical') {
-      return !standby.sour(now) && this.#hedgeTokens.take();
+      return !standby.sour(now) && this.#budget.take();
     }
     return this.#options.random() < EXPLORATION_SHARE;
   }
@@ -349,14 +295,14 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     }
     if (newest !== undefined) this.#sampleRtt(path, newest, delayMs, effects, now);
     // It works again: what backed off need not wait any longer.
-    if (wasSilent && path === this.#active) for (const item of this.#late.keys()) this.#retransmit(item, effects, now);
+    if (wasSilent && path === this.active) for (const item of this.#late.keys()) this.#retransmit(item, effects, now);
   }
 
   #sampleRtt(path: FlowPath<T>, copy: Copy<T>, delayMs: number, effects: Effects<T>, now: Instant): void {
     if (this.#graceUntil !== undefined) return; // it waited in our own socket
     path.rtt.sample(now - copy.sentAt, delayMs);
     path.window.sample(path.rtt.latestMs, now);
-    if (path.window.selfInflicted || path !== this.#active) return;
+    if (path.window.selfInflicted || path !== this.active) return;
     if (path.delay.sample(path.rtt)) this.#suspect('delay', copy.sentAt, now);
     this.#considerVoluntary(effects, now);
   }
@@ -380,7 +326,7 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     if (this.#graceUntil !== undefined && now < this.#graceUntil) return;
     this.#graceUntil = undefined;
     const missed: Copy<T>[] = [];
-    for (const path of this.#paths.values()) {
+    for (const path of this.#paths) {
       const ptoMs = path.rtt.ptoMs;
       for (const copy of path.waiting.values()) {
         if (now < copy.sentAt + ptoMs) break;
@@ -390,41 +336,35 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     }
     // First all are counted, then they are judged: whether every path is silent must be known before one is blamed.
     for (const copy of missed) this.#missed(copy, effects, now);
-    for (const path of this.#paths.values()) {
-      if (path.countLosses(now) && path === this.#active) this.#judgeLoss(path, effects, now);
+    for (const path of this.#paths) {
+      if (path.countLosses(now) && path === this.active) this.#judgeLoss(path, effects, now);
     }
     if (this.#race !== undefined && now - this.#race.beganAt > RACE_LIMIT_MS) this.#race = undefined;
     for (const [item, at] of this.#late) if (now >= at) this.#retransmit(item, effects, now);
-    for (const path of this.#paths.values()) {
-      const abandonAt = this.#abandonAt(path);
+    for (const path of this.#paths) {
+      const abandonAt = this.#paths.abandonAt(path);
       if (abandonAt !== undefined && now >= abandonAt) effects.push({ kind: 'abandon', path: path.id });
     }
   }
 
-  /** While another path works, a silent one is soon replaced; while all are silent, the paths may not be the reason. */
-  #abandonAt(path: FlowPath<T>): Instant | undefined {
-    for (const other of this.#paths.values()) if (other.misses === 0) return path.abandonAt(ABANDON_SILENCE_MS);
-    return path.abandonAt(ABANDON_ALL_SILENCE_MS);
-  }
-
   #missed(copy: Copy<T>, effects: Effects<T>, now: Instant): void {
     const { item, path } = copy;
-    if (path === this.#active) this.#judgeMiss(copy, effects, now);
-    else if (path === this.#standby && path.misses >= RACE_WIN) this.#chooseStandby(now);
-    if (item.settled || item.copies.some(other => this.#isWaiting(other))) return;
+    if (path === this.active) this.#judgeMiss(copy, effects, now);
+    else if (path === this.standby && path.misses >= RACE_WIN) this.#chooseStandby(now);
+    if (item.settled || item.copies.some(other => this.#paths.carries(other))) return;
     if (item.expiresAt !== undefined && now >= item.expiresAt) {
       this.#settle(item, 'expired', effects);
       return;
     }
-    const other = path === this.#active ? this.#standby : this.#active;
+    const other = path === this.active ? this.standby : this.active;
     const mayHedge = item.class !== 'bulk' && item.attempts === 0 && other !== undefined && !other.sour(now);
-    if (mayHedge && this.#hedgeTokens.take()) {
+    if (mayHedge && this.#budget.take()) {
       item.attempts += 1;
       this.#transmit(item, other, 'hedge', effects, now, true);
       return;
     }
     if (mayHedge) this.#noteRefusal(other, effects, now);
-    if (other === undefined && item.attempts === 0 && this.#hedgeTokens.take()) {
+    if (other === undefined && item.attempts === 0 && this.#budget.take()) {
       this.#retransmit(item, effects, now);
       return;
     }
@@ -453,7 +393,7 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
   // ---------------------------------------------------------------- races
 
   #suspect(cause: 'unreceipted' | 'delay', since: Instant, now: Instant): void {
-    if (this.#race !== undefined || this.#standby === undefined || this.#standby.sour(now)) return;
+    if (this.#race !== undefined || this.standby === undefined || this.standby.sour(now)) return;
     this.#race = new Race(cause, since, now);
   }
 
@@ -477,7 +417,7 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
   }
 
   #pair(copy: Copy<T>, twin: Copy<T>): void {
-    const [incumbent, standby] = copy.path === this.#active ? [copy, twin] : [twin, copy];
+    const [incumbent, standby] = copy.path === this.active ? [copy, twin] : [twin, copy];
     if (incumbent.receiptedAt === undefined || standby.receiptedAt === undefined) return;
     if (incumbent.path.window.selfInflicted) return; // our own queue, not the path
     this.#pairs.add(incumbent.receiptedAt - incumbent.sentAt, standby.receiptedAt - standby.sentAt);
@@ -493,14 +433,8 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     } else if (state === 'aborted') {
       this.#race = undefined;
       if (race.cause === 'delay') active.delay.accept(active.rtt.smoothedMs);
-      effects.push({
-        kind: 'explain',
-        event: this.#event('race-aborted', now, active.route, active.route, race.cause, now - race.since, [
-          race.lead,
-          RACE_ABORT,
-          'points',
-        ]),
-      });
+      const numbers: Numbers = [race.lead, RACE_ABORT, 'points'];
+      this.#explain('race-aborted', active.route, active.route, race.cause, numbers, race.since, effects, now);
     }
   }
 
@@ -520,96 +454,50 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     effects: Effects<T>,
     now: Instant,
   ): void {
-    const previous = this.#active;
+    const previous = this.active;
     invariant(previous !== undefined && previous !== next, 'a switch has two sides');
-    this.#active = next;
+    this.#paths.activate(next, now);
     this.#race = undefined;
     this.#pairs.clear();
-    this.#explainSwitch(effects, now, previous.route, next.route, trigger, numbers, now - since);
+    this.#explain('switch', previous.route, next.route, trigger, numbers, since, effects, now);
     if (trigger !== 'faster-alternate') {
-      const lengthMs = this.#quarantine.impose(previous.key, now);
-      const event = this.#event('quarantine', now, previous.route, next.route, trigger, now - since, [
-        lengthMs,
-        numbers[1],
-        'ms',
-      ]);
-      effects.push({ kind: 'explain', event });
+      const lastsMs = this.#quarantine.impose(previous.key, now);
+      this.#explain('quarantine', previous.route, next.route, trigger, numbers, since, effects, now, lastsMs);
     }
     this.#chooseStandby(now);
     if (trigger !== 'unreceipted') return;
     for (const copy of [...previous.overdue.values(), ...previous.waiting.values()]) {
-      const covered = copy.item.copies.some(other => other.path !== previous && this.#isWaiting(other));
+      const covered = copy.item.copies.some(other => other.path !== previous && this.#paths.carries(other));
       if (!copy.item.settled && !covered) this.#retransmit(copy.item, effects, now);
     }
   }
 
   // ---------------------------------------------------------------- explanations
 
-  #explainSwitch(
-    effects: Effects<T>,
-    now: Instant,
-    from: Route | undefined,
-    to: Route | undefined,
-    trigger: RouteTrigger,
-    numbers: Numbers,
-    ms: number,
-  ): void {
-    effects.push({ kind: 'explain', event: this.#event('switch', now, from, to, trigger, ms, numbers) });
-  }
-
   #noteRefusal(over: FlowPath<T>, effects: Effects<T>, now: Instant): void {
     if (this.#refusalNotedAt !== undefined && now - this.#refusalNotedAt < REFUSAL_NOTICE_MS) return;
     this.#refusalNotedAt = now;
-    const numbers: Numbers = [this.#hedgeTokens.level, 1, 'tokens'];
-    const event = this.#event('hedge-refused', now, this.#active?.route, over.route, 'unreceipted', 0, numbers);
-    effects.push({ kind: 'explain', event });
+    const numbers: Numbers = [this.#budget.level, 1, 'tokens'];
+    this.#explain('hedge-refused', this.active?.route, over.route, 'unreceipted', numbers, now, effects, now);
   }
 
-  #event(
+  #explain(
     kind: RouteEvent['kind'],
-    now: Instant,
     from: Route | undefined,
     to: Route | undefined,
     trigger: RouteTrigger,
-    ms: number,
     [measured, threshold, unit]: Numbers,
-  ): RouteEvent {
-    const alternatives: Alternative[] = [];
-    for (const path of this.#paths.values()) {
-      if (path.route === to) continue;
-      const barred = this.#quarantine.bars(path.key, now) ? ', quarantined' : '';
-      const reason = `RTT ${path.rtt.smoothedMs.toFixed(1)} ms, ${path.misses} misses${barred}`;
-      alternatives.push({ route: path.route, reason });
-    }
-    return {
-      kind,
-      flow: this.#options.destination,
-      from,
-      to,
-      trigger,
-      measured,
-      threshold,
-      unit,
-      ms,
-      alternatives,
-      atMs: now,
-    };
+    since: Instant,
+    effects: Effects<T>,
+    now: Instant,
+    lastsMs?: number,
+  ): void {
+    const flow = this.#options.destination;
+    const alternatives = this.#paths.alternatives(to, now);
+    const ms = now - since;
+    const event = { kind, flow, from, to, trigger, measured, threshold, unit, ms, alternatives, atMs: now };
+    effects.push({ kind: 'explain', event: lastsMs === undefined ? event : { ...event, lastsMs } });
   }
-}
-
-/** The twin was faster by more than chance and habit explain. */
-function isBehind<T>(copy: Copy<T>, twin: Copy<T>, now: Instant): boolean {
-  if (twin.receiptedAt === undefined || twin.sentAt !== copy.sentAt) return false;
-  const marginMs = Math.max(leastGainMs(now - copy.sentAt), 2 * copy.path.delay.spreadMs);
-  return now - twin.receiptedAt >= marginMs;
 }
 
 type Numbers = readonly [measured: number, threshold: number, unit: RouteEvent['unit']];
-
-function precedes(a: readonly number[], b: readonly number[]): boolean {
-  for (let i = 0; i < a.length; i++) {
-    const difference = (a[i] ?? 0) - (b[i] ?? 0);
-    if (difference !== 0) return difference < 0;
-  }
-  return false;
-}

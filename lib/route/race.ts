@@ -3,6 +3,7 @@
  * switches, of -2 ends it; ties favour the incumbent.
  */
 import type { Instant } from '../env.js';
+import type { Copy } from './flow-path.js';
 
 export const RACE_WIN = 3;
 export const RACE_ABORT = -2;
@@ -39,8 +40,15 @@ export class Race {
 }
 
 /** What a gain must exceed to be one: 2 ms and a tenth of the incumbent's time. */
-export function leastGainMs(incumbentMs: number): number {
+function leastGainMs(incumbentMs: number): number {
   return Math.max(MIN_GAIN_MS, MIN_GAIN_SHARE * incumbentMs);
+}
+
+/** The twin was faster by more than chance and habit explain. */
+export function isBehind<T>(copy: Copy<T>, twin: Copy<T>, now: Instant): boolean {
+  if (twin.receiptedAt === undefined || twin.sentAt !== copy.sentAt) return false;
+  const marginMs = Math.max(leastGainMs(now - copy.sentAt), 2 * copy.path.delay.spreadMs);
+  return now - twin.receiptedAt >= marginMs;
 }
 
 /** Round-trip times of the same messages over both paths: free of the noise that hits both alike. */

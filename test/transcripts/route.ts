@@ -138,10 +138,10 @@ class Transcript {
         this.#say(`abandon path ${effect.path}`);
         this.#apply(this.#flow.handle({ kind: 'path-down', path: effect.path }, this.#now));
       } else {
-        const { kind, from, to, trigger, measured, threshold, unit, ms } = effect.event;
+        const { kind, from, to, trigger, measured, threshold, unit, ms, lastsMs } = effect.event;
         const numbers = `${Number(measured.toFixed(2))} of ${Number(threshold.toFixed(2))} ${unit}`;
         const change = `${describeRoute(from)} -> ${describeRoute(to)}`;
-        if (kind === 'quarantine') this.#say(`quarantine ${describeRoute(from)} for ${measured.toFixed(0)} ms`);
+        if (kind === 'quarantine') this.#say(`quarantine ${describeRoute(from)} for ${lastsMs?.toFixed(0)} ms`);
         else this.#say(`${kind} ${change}: ${trigger}, ${numbers}, after ${ms.toFixed(1)} ms`);
       }
     }
