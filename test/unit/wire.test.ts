@@ -1,0 +1,172 @@
+import t from 'tap';
+import { HopfairError } from '../../lib/errors.js';
+import { peerIdOf } from '../../lib/identity/index.js';
+import {
+  DATA_BACKWARD,
+  DATA_FORWARD,
+  dataAad,
+  dataHeader,
+  dataLabel,
+  dataPacket,
+  dataPath,
+  dataTtl,
+  dataUrgent,
+  decodeLinkState,
+  decodeNeighbourFrame,
+  decodePacket,
+  decodePathSetup,
+  decodePubSub,
+  encodeLinkState,
+  encodeNeighbourFrame,
+  encodePacket,
+  encodePathSetup,
+  encodePubSub,
+  isDataFrame,
+  type NeighbourFrame,
+  type Packet,
+  type PubSubMessage,
+  setDataLabel,
+  setDataTtl,
+} from '../../lib/wire/index.js';
+
+const peers = [1, 2, 3, 4].map(byte => peerIdOf(new Uint8Array(32).fill(byte)));
+const [a, b, c, d] = peers as [(typeof peers)[0], (typeof peers)[0], (typeof peers)[0], (typeof peers)[0]];
+const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
+const signature = new Uint8Array(64).fill(9);
+
+const linkState = { origin: a, epoch: 7, sequence: 8, relay: true, edges: [{ peer: b, costMs: 1.25 }] };
+const setup = {
+  source: a,
+  destination: b,
+  relays: [c, d],
+  epoch: 5,
+  nonce: new Uint8Array(16).fill(1),
+  expiresAtUnixMs: 1_723_075_200_000,
+  purpose: 'join',
+  messageHash: new Uint8Array(32).fill(2),
+} as const;
+const frames: NeighbourFrame[] = [
+  { kind: 'link-announce', names: [{ origin: a, epoch: 1, sequence: 2 }] },
+  { kind: 'link-pull', names: [] },
+  { kind: 'link-state', body: encodeLinkState(linkState), signature },
+  { kind: 'path-setup', label: 0xffff_ffff, body: encodePathSetup(setup), signature, message: bytes(1, 2) },
+  { kind: 'path-reply', label: 1, message: bytes(3) },
+  { kind: 'path-continue', label: 2, message: bytes() },
+  { kind: 'path-close', label: 3, forward: true, reason: 'next-hop-lost' },
+];
+const packet: Packet = {
+  elicits: true,
+  atOnce: false,
+  hello: bytes(1, 2, 3, 4, 5, 6, 7, 8),
+  receipts: [
+    {
+      path: 15,
+      delayMs: 4.25,
+      ranges: [
+        { first: 10, last: 2 ** 50 },
+        { first: 0, last: 3 },
+      ],
+    },
+  ],
+  chunks: [
+    { service: 'order/0', sequence: 1, offset: 0, total: 2, ttlMs: undefined, bytes: bytes(1, 2) },
+    { service: 's', sequence: 2 ** 40, offset: 1, total: 3, ttlMs: 50, bytes: bytes(5) },
+    { service: 's', sequence: 3, offset: 0, total: 0, ttlMs: undefined, bytes: bytes() },
+  ],
+  close: true,
+};
+const publications: PubSubMessage[] = [
+  { kind: 'subscribe', name: 'book', from: undefined },
+  { kind: 'subscribe', name: 'book', from: { epoch: 1, sequence: 2 } },
+  { kind: 'unsubscribe', name: 'book' },
+  { kind: 'subscribed', name: 'book', epoch: 1, next: 2 },
+  { kind: 'flush', name: 'book', epoch: 1, first: 2, messages: [bytes(1), bytes()], signature },
+  { kind: 'fill', name: 'book', epoch: 1, from: 2, to: 3 },
+  { kind: 'unavailable', name: 'book', epoch: 1, from: 2, to: 2 },
+];
+
+t.test('every format comes back as it was written', async t => {
+  for (const frame of frames) t.same(decodeNeighbourFrame(encodeNeighbourFrame(frame)), frame, frame.kind);
+  t.same(decodeLinkState(encodeLinkState(linkState)), linkState);
+  t.same(decodePathSetup(encodePathSetup(setup)), setup);
+  t.same(decodePacket(encodePacket(packet)), packet);
+  for (const message of publications) t.same(decodePubSub(encodePubSub(message)), message, message.kind);
+});
+
+t.test(
+  'truncated, lengthened and altered bytes are refused with DECODE_FAILED or decode to something else',
+  async t => {
+    const samples: [string, Uint8Array, (bytes: Uint8Array) => unknown][] = [
+      ...frames.map(frame => [frame.kind, encodeNeighbourFrame(frame), decodeNeighbourFrame] as never),
+      ['link state', encodeLinkState(linkState), decodeLinkState],
+      ['path set-up', encodePathSetup(setup), decodePathSetup],
+      ['packet', encodePacket(packet), decodePacket],
+      ...publications.map(message => [message.kind, encodePubSub(message), decodePubSub] as never),
+    ];
+    const refuses = (decode: (bytes: Uint8Array) => unknown, input: Uint8Array): boolean => {
+      try {
+        decode(input);
+        return false;
+      } catch (error) {
+        if (error instanceof HopfairError && error.code === 'DECODE_FAILED') return true;
+        throw error;
+      }
+    };
+    for (const [name, encoded, decode] of samples) {
+      if (name !== 'packet') {
+        for (let length = 0; length < encoded.length; length++) {
+          if (!refuses(decode, encoded.subarray(0, length))) t.fail(`${name} cut to ${length} bytes was accepted`);
+        }
+        t.ok(refuses(decode, Uint8Array.from([...encoded, 0])), `${name} with a trailing byte`);
+      }
+      for (let i = 0; i < encoded.length * 8; i++) {
+        const altered = encoded.slice();
+        altered[i >> 3] = (altered[i >> 3] as number) ^ (1 << (i & 7));
+        refuses(decode, altered); // throws for anything but DECODE_FAILED
+      }
+    }
+  },
+);
+
+t.test('what a route, a receipt, a chunk or a list must not say is refused', async t => {
+  const refused = { code: 'DECODE_FAILED' };
+  t.throws(() => decodePathSetup(encodePathSetup({ ...setup, relays: [c, c] })), refused, 'a relay twice');
+  t.throws(() => decodePathSetup(encodePathSetup({ ...setup, relays: [a] })), refused, 'the source as relay');
+  t.throws(() => decodePathSetup(encodePathSetup({ ...setup, relays: [c, d, c] })), refused, 'three relays');
+  const edges = [...linkState.edges, ...linkState.edges];
+  t.throws(() => decodeLinkState(encodeLinkState({ ...linkState, edges })), refused, 'a neighbour twice');
+  const self = [{ peer: a, costMs: 1 }];
+  t.throws(() => decodeLinkState(encodeLinkState({ ...linkState, edges: self })), refused, 'itself as neighbour');
+  const receipt = (...ranges: { first: number; last: number }[]) =>
+    encodePacket({ ...packet, receipts: [{ path: 0, delayMs: 0, ranges }] });
+  t.throws(() => decodePacket(receipt({ first: 5, last: 4 })), refused, 'a range backwards');
+  t.throws(() => decodePacket(receipt({ first: 1, last: 4 }, { first: 3, last: 3 })), refused, 'ranges that overlap');
+  t.throws(() => decodePacket(receipt()), refused, 'no range');
+  const chunk = (fields: object) =>
+    encodePacket({
+      ...packet,
+      chunks: [{ service: 's', sequence: 1, offset: 0, total: 4, ttlMs: undefined, bytes: bytes(1), ...fields }],
+    });
+  t.throws(() => decodePacket(chunk({ offset: 4 })), refused, 'a chunk beyond its message');
+  t.throws(() => decodePacket(chunk({ total: 1_048_577 })), refused, 'a message above the limit');
+  t.throws(() => decodePacket(chunk({ bytes: bytes() })), refused, 'an empty piece of something');
+});
+
+t.test('a data header keeps label, ttl, lane, path and packet number apart, and its AAD outlives relays', async t => {
+  for (const kind of [DATA_FORWARD, DATA_BACKWARD] as const) {
+    for (const number of [0, 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1]) {
+      const header = dataHeader({ kind, label: 0xdead_beef, ttlMs: 0x1234, urgent: true, path: 14, packet: number });
+      t.same(
+        [dataLabel(header), dataTtl(header), dataUrgent(header), dataPath(header), dataPacket(header)],
+        [0xdead_beef, 0x1234, true, 14, number],
+      );
+      const aad = dataAad(header).slice();
+      setDataLabel(header, 1);
+      setDataTtl(header, 2);
+      t.same(dataAad(header), aad, 'relays rewrite label and ttl only');
+      t.same([dataLabel(header), dataTtl(header), dataPacket(header)], [1, 2, number]);
+    }
+  }
+  t.notOk(isDataFrame(new Uint8Array(31).fill(DATA_FORWARD)), 'shorter than a header and a tag');
+  t.notOk(isDataFrame(new Uint8Array(64).fill(1)));
+});
