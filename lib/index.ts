@@ -56,3 +56,4 @@ export {
 export { explain, type RouteEvent } from './route/index.js';
 export type { LogStore, OpenedLog } from './storage/interface.js';
 export type { Connection, Transport } from './transport.js';
+export { decodePayload, encodePayload, type PayloadValue } from './wire/index.js';

@@ -64,6 +64,12 @@ export const LIMITS = {
   /** Bytes that wait at a relay for one neighbour. */
   maxEgressQueueBytes: 4_194_304,
 
+  // application payloads (encodePayload, decodePayload)
+  /** Arrays and maps inside each other: what walks a decoded value may recurse. */
+  maxPayloadDepth: 32,
+  /** Elements of all arrays and entries of all maps: one byte of input can claim an object of memory. */
+  maxPayloadElements: 4_096,
+
   // broadcast (order.md)
   maxMembers: 64,
   maxSizeClasses: 16,

@@ -10,7 +10,7 @@ const COUNTS: readonly (readonly [Role, number])[] = [
   ['front-runner', 1],
 ];
 /** Which relays a node that is no relay dials, counted from its own place. */
-const RELAY_OFFSETS = [0, 1, 3];
+const RELAY_OFFSETS = [0, 1, 2, 4];
 
 export interface Character extends Party {
   readonly seeds: { readonly identity: string; readonly static: string };
@@ -41,7 +41,7 @@ export function castTheMesh(peerOf: (seed: Uint8Array) => string): Character[] {
   return cast;
 }
 
-/** Three relays from `start` on, chosen so that two nodes share some of them but rarely all. */
+/** Four relays from `start` on: any two nodes share two at least, and rarely all. */
 function spread(relays: readonly string[], start: number): string[] {
   return RELAY_OFFSETS.map(offset => relays[(start + offset) % relays.length] as string);
 }

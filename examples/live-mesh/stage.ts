@@ -16,6 +16,8 @@ import { type Summary, Tally } from './tally.js';
 /** Victim orders per second that the front-runner is shown, in both modes. */
 const MIRRORED_PER_SECOND = 20;
 const VICTIM = 'bot-1';
+/** Trades closer than this are one burst, as when one large order sweeps the book: one bot sends them. */
+const SAME_BURST_MS = 0.5;
 const START_TIMEOUT_MS = 60_000;
 const SETTLE_TIMEOUT_MS = 60_000;
 const MAX_EVENTS = 12;
@@ -205,7 +207,7 @@ export class Stage {
 
   // The orders
 
-  /** Hands each trade to the next bot at its time; ends after the options' seconds or with the last trade. */
+  /** Hands each burst of trades to the next bot at its time; ends after the options' seconds or with the last trade. */
   async #play(trades: AsyncIterable<Trade> | Iterable<Trade>): Promise<void> {
     this.#phase = 'trading';
     const bots = this.#cast.filter(({ role }) => role === 'bot').map(({ name }) => name);
@@ -214,6 +216,8 @@ export class Stage {
     let flushed = started;
     let reference = 0;
     let mirrored = 0;
+    let turn = 0;
+    let lastDueMs = Number.NEGATIVE_INFINITY;
     const flush = () => {
       flushed = performance.now();
       for (const [bot, orders] of waiting)
@@ -228,7 +232,9 @@ export class Stage {
         await sleep(Math.max(0, Math.min(aheadMs, 2 ** 31 - 1)));
       }
       if (this.#fatal !== undefined) throw new Error(this.#fatal);
-      const bot = bots[reference % bots.length] as string;
+      if (dueMs - lastDueMs > SAME_BURST_MS) turn++;
+      lastDueMs = dueMs;
+      const bot = bots[turn % bots.length] as string;
       const { side, price, quantity } = trade;
       const shown = bot === VICTIM && mirrored < (dueMs / 1000) * MIRRORED_PER_SECOND;
       if (shown) mirrored++;

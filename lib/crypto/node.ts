@@ -172,7 +172,37 @@ class NodeSigner implements Signer {
   }
 }
 
+/** How many public keys are kept imported: committees and busy clients, not everybody who ever signed. */
+const MAX_KEPT_KEYS = 1_024;
+
+/**
+ * Ed25519 public keys, imported once: an import costs a sixth of a verification. The oldest goes first when they are too
+ * many, so a stranger with many keys costs time, never memory.
+ */
+class VerifyKeys {
+  readonly #crypto: NodeCrypto;
+  readonly #kept = new Map<string, KeyObject | undefined>();
+
+  constructor(crypto: NodeCrypto) {
+    this.#crypto = crypto;
+  }
+
+  /** Undefined for a key that no signature is accepted of. */
+  get(bytes: Uint8Array): KeyObject | undefined {
+    const name = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+    if (this.#kept.has(name)) return this.#kept.get(name);
+    const key = isAcceptablePublicKey(bytes) ? publicKey(this.#crypto, 'Ed25519', bytes) : undefined;
+    this.#kept.set(name, key);
+    for (const oldest of this.#kept.keys()) {
+      if (this.#kept.size <= MAX_KEPT_KEYS) break;
+      this.#kept.delete(oldest);
+    }
+    return key;
+  }
+}
+
 function createProvider(crypto: NodeCrypto): CryptoProvider {
+  const verifyKeys = new VerifyKeys(crypto);
   const aead = (name: AeadName): Aead => ({ name, key: key => new NodeAeadKey(crypto, name, key) });
   const aeads: Readonly<Record<AeadName, Aead>> = { ChaChaPoly: aead('ChaChaPoly'), AESGCM: aead('AESGCM') };
   const hashes: Readonly<Record<HashName, Hash>> = {
@@ -188,8 +218,8 @@ function createProvider(crypto: NodeCrypto): CryptoProvider {
     dhKeyPair: secret => new NodeDhKeyPair(crypto, secret),
     signer: seed => new NodeSigner(crypto, seed),
     verify(key, message, signature) {
-      if (signature.length !== 64 || !isAcceptablePublicKey(key)) return false;
-      return crypto.verify(null, message, publicKey(crypto, 'Ed25519', key), signature);
+      const imported = signature.length === 64 && key.length === 32 ? verifyKeys.get(key) : undefined;
+      return imported !== undefined && crypto.verify(null, message, imported, signature);
     },
     mlKem768,
   };

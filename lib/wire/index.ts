@@ -33,6 +33,7 @@ export {
   type PathCloseReason,
 } from './neighbour-frames.js';
 export { decodePathSetup, encodePathSetup, type PathSetup } from './path-setup.js';
+export { decodePayload, encodePayload, type PayloadValue } from './payload.js';
 export {
   decodePubSub,
   encodePubSub,
