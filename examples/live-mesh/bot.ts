@@ -1,20 +1,31 @@
 /** A trading bot: submits the orders that it is handed, measures how long each takes, and can be asked to settle. */
 import { joinBroadcast, type OrderReceipt, type Orders } from '../../lib/broadcast/index.js';
 import { encodeOrder } from '../exchange/order.js';
+import { farAway } from './league.js';
 import type { ModeName, OrderRequest } from './messages.js';
-import { decodedCommittee } from './network.js';
+import { decodedCommittee, VICTIM } from './network.js';
 import type { RolePlay, Stagehand } from './node.js';
 
 const REPORT_INTERVAL_MS = 100;
 const ORDER_TTL_MS = 60_000;
 
 /** Both logs, for a client. */
-export async function joinBoth({ config, node, identity, crypto, env }: Stagehand): Promise<Record<ModeName, Orders>> {
+export function joinBoth(hand: Stagehand): Record<ModeName, Orders> & { readonly leave: () => Promise<void> } {
+  const { config, node, identity, crypto, env } = hand;
+  const hostile = hand.peersOf('member').at(-1);
+  const distant = config.name === VICTIM && hostile !== undefined ? farAway(node, env, hostile) : undefined;
   const join = (mode: ModeName) => {
     const committee = decodedCommittee(config.committees[mode]);
-    return joinBroadcast(node, { role: 'client', committee, identity, crypto, env });
+    return joinBroadcast(distant ?? node, { role: 'client', committee, identity, crypto, env });
   };
-  return { sealed: join('sealed'), plain: join('plain') };
+  const orders = { sealed: join('sealed'), plain: join('plain') };
+  return {
+    ...orders,
+    leave: async () => {
+      await Promise.all([orders.sealed.close(), orders.plain.close()]);
+      distant?.leave();
+    },
+  };
 }
 
 /** Submits orders of one account to one log and reports what becomes of them. */
@@ -66,7 +77,7 @@ export class Desk {
 }
 
 export async function playBot(hand: Stagehand): Promise<RolePlay> {
-  const orders = await joinBoth(hand);
+  const orders = joinBoth(hand);
   const desks = { sealed: new Desk(hand, orders.sealed, 'sealed'), plain: new Desk(hand, orders.plain, 'plain') };
   await Promise.all(hand.peersOf('member').map(member => hand.node.session(member, { timeoutMs: 30_000 })));
   const timer = setInterval(() => {
@@ -87,7 +98,7 @@ export async function playBot(hand: Stagehand): Promise<RolePlay> {
     },
     async close() {
       clearInterval(timer);
-      await Promise.all([orders.sealed.close(), orders.plain.close()]);
+      await orders.leave();
     },
   };
 }

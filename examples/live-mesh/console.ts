@@ -1,6 +1,6 @@
 /** What the main job prints: a live line and events for people, or one JSON object a line. */
 import type { Picture } from './page.js';
-import type { Summary } from './tally.js';
+import type { FrontRunTally, Summary } from './tally.js';
 
 const LINE_INTERVAL_MS = 5_000;
 
@@ -17,7 +17,9 @@ export class Console {
 
   event(event: { readonly atSeconds: number; readonly what: string } & Record<string, unknown>): void {
     if (this.#json) this.#print(JSON.stringify({ type: 'event', ...event }));
-    else this.#print(`${event.atSeconds.toFixed(1).padStart(6)} s  ${event.what}`);
+    else if (event['flow'] === undefined || String(event['flow']).startsWith('bot'))
+      // of a hundred reroutes, those of bots
+      this.#print(`${event.atSeconds.toFixed(1).padStart(6)} s  ${event.what}`);
   }
 
   malformedLine(file: string, line: number, reason: string): void {
@@ -56,9 +58,10 @@ export class Console {
     }
     if (summary.reroutes.length > 8)
       this.#print(`              and ${summary.reroutes.length - 8} more (--json lists them all)`);
-    const { plain, sealed } = frontRun;
+    const share = ({ won, tried }: FrontRunTally) =>
+      `${won} of ${tried}${tried > 0 ? `, ${Math.round((100 * won) / tried)} %` : ''}`;
     this.#print(
-      `front-runner  open mode: won ${plain.won} of ${plain.tried}; sealed: won ${sealed.won} of ${sealed.tried}`,
+      `front-runner  won ${share(frontRun.plain)}, in open mode; ${share(frontRun.sealed)}, sealed, where it tosses a coin`,
     );
     this.#print(`verdict       ${summary.verdict}`);
   }

@@ -18,7 +18,7 @@ const REPORT_INTERVAL_MS = 100;
 const MIN_MS_BETWEEN_ATTACKS = 50;
 
 export async function playFrontRunner(hand: Stagehand): Promise<RolePlay> {
-  const orders = await joinBoth(hand);
+  const orders = joinBoth(hand);
   const desks = { sealed: new Desk(hand, orders.sealed, 'sealed'), plain: new Desk(hand, orders.plain, 'plain') };
   const lastAttackAt: Record<ModeName, number> = { sealed: Number.NEGATIVE_INFINITY, plain: Number.NEGATIVE_INFINITY };
   let reference = 0;
@@ -49,7 +49,7 @@ export async function playFrontRunner(hand: Stagehand): Promise<RolePlay> {
     },
     async close() {
       clearInterval(timer);
-      await Promise.all([orders.sealed.close(), orders.plain.close()]);
+      await orders.leave();
     },
   };
 }

@@ -1,5 +1,8 @@
 /**
- * The attackers' league: a committee member that is in with the front-runner. f = 1 of n = 4 members may be hostile, and
+ * What favours the front-runner, as much as it can be favoured: a friend in the committee, and a victim far from everybody
+ * else.
+ *
+ * The league: a committee member that is in with the front-runner. f = 1 of n = 4 members may be hostile, and
  * this one is: it hands what the victim submits to the front-runner at once, over the mesh itself, and only then, late, to
  * its own lane. It sees more than any relay on the way, which sees size, time and ends of frames that it cannot open.
  */
@@ -13,14 +16,19 @@ export const LEAGUE = 'league';
 /** How long the hostile member sits on a victim's order after it has told the front-runner. */
 const HEAD_START_MS = 25;
 
+const passThrough = (inner: Messaging): Messaging => ({
+  self: inner.self,
+  send: (to, service, bytes, options) => inner.send(to, service, bytes, options),
+  serve: (service, handler) => inner.serve(service, handler),
+  onPeer: handler => inner.onPeer(handler),
+  exportSecret: (peer, label, length) => inner.exportSecret(peer, label, length),
+});
+
 /** The messaging of the hostile member: the same, but for what it does with messages of the victim. */
 export function treacherous(inner: Messaging, env: Env, victim: PeerId, friend: PeerId): Messaging {
   return {
-    self: inner.self,
-    send: (to, service, bytes, options) => inner.send(to, service, bytes, options),
-    onPeer: handler => inner.onPeer(handler),
-    exportSecret: (peer, label, length) => inner.exportSecret(peer, label, length),
-    serve: (service, handler): Cancel =>
+    ...passThrough(inner),
+    serve: (service, handler) =>
       inner.serve(service, (from, bytes) => {
         if (from !== victim) {
           handler(from, bytes);
@@ -30,5 +38,32 @@ export function treacherous(inner: Messaging, env: Env, victim: PeerId, friend: 
         inner.send(friend, LEAGUE, copy, { class: 'critical' });
         env.clock.schedule(HEAD_START_MS, () => handler(from, copy));
       }),
+  };
+}
+
+/** How much further the victim is from the honest members than from the hostile one. */
+const DISTANCE_MS = 40;
+
+/**
+ * The messaging of the victim: the hostile member is next door, the honest ones are far away, and the front-runner has
+ * the faster lines. Without this head start nobody gets ahead at all: lanes count who was seen first.
+ */
+export function farAway(inner: Messaging, env: Env, neighbour: PeerId): Messaging & { readonly leave: () => void } {
+  const underWay = new Set<Cancel>();
+  return {
+    ...passThrough(inner),
+    send: (to, service, bytes, options) => {
+      if (to === neighbour) return inner.send(to, service, bytes, options);
+      const cancel = env.clock.schedule(DISTANCE_MS, () => {
+        underWay.delete(cancel);
+        // A full queue now is a lost message; the client repeats what is not answered.
+        inner.send(to, service, bytes, options);
+      });
+      underWay.add(cancel);
+      return true;
+    },
+    leave: () => {
+      for (const cancel of underWay) cancel();
+    },
   };
 }

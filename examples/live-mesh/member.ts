@@ -5,12 +5,11 @@ import type { PeerId } from '../../lib/identity/index.js';
 import { openFileLog } from '../../lib/storage/index.js';
 import { treacherous } from './league.js';
 import type { ModeName } from './messages.js';
-import { decodedCommittee } from './network.js';
+import { decodedCommittee, VICTIM } from './network.js';
 import type { RolePlay, Stagehand } from './node.js';
 import { LogDigest } from './tally.js';
 
 const REPORT_INTERVAL_MS = 200;
-const VICTIM = 'bot-1';
 
 export async function playMember(hand: Stagehand): Promise<RolePlay> {
   const { config, node, identity, crypto, env, report } = hand;

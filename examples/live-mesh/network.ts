@@ -10,6 +10,8 @@ import type { ModeName } from './messages.js';
 const crypto = defaultCrypto();
 
 export const NETWORK_ID = 'live-mesh';
+/** The bot that the front-runner is after. */
+export const VICTIM = 'bot-1';
 /** Four times the p99 between members on a busy machine. */
 const DELAY_BOUND_MS = 100;
 

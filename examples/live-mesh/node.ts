@@ -72,7 +72,8 @@ export async function runNode(config: NodeConfig, report: (report: Report) => vo
   const path = (route: readonly PeerId[]) => route.map(nameOf).join(' > ');
   const named = (route: readonly PeerId[] | undefined) => (route === undefined ? 'no path' : path(route) || 'direct');
   node.on('route', event => {
-    if (event.kind !== 'switch' || event.trigger === 'first-path') return;
+    // Losing the last path to a peer that died is no reroute: there is nothing to go around.
+    if (event.kind !== 'switch' || event.trigger === 'first-path' || event.to === undefined) return;
     const flow = `${config.name} > ${nameOf(event.flow)}`;
     report({
       kind: 'route',

@@ -8,14 +8,13 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Character, castTheMesh } from './cast.js';
 import type { Actor, Command, NodeConfig, OrderRequest, Report, Spawn } from './messages.js';
-import { encodedCommittees, NETWORK_ID, peerOfSeed } from './network.js';
+import { encodedCommittees, NETWORK_ID, peerOfSeed, VICTIM } from './network.js';
 import type { PartyState, Picture } from './page.js';
 import type { Trade } from './replay.js';
 import { type Summary, Tally } from './tally.js';
 
 /** Victim orders per second that the front-runner is shown, in both modes. */
 const MIRRORED_PER_SECOND = 20;
-const VICTIM = 'bot-1';
 /** Trades closer than this are one burst, as when one large order sweeps the book: one bot sends them. */
 const SAME_BURST_MS = 0.5;
 const START_TIMEOUT_MS = 60_000;
