@@ -243,11 +243,12 @@ export class Neighbours {
     }
   }
 
-  /** A revocation closes channels within a second. */
+  /** A revocation closes channels within a second; a certificate is renewed while half of its life is left. */
   #checkAdmissionLater(): void {
-    const { env, membership } = this.#context;
+    const { env, membership, identity } = this.#context;
     this.#cancelCheck = env.clock.schedule(ADMISSION_CHECK_MS, () => {
       const unix = env.clock.unix();
+      if (unix >= identity.renewalDue) identity.renew(unix);
       for (const [peer, { channel }] of this.#channels) {
         if (!membership.isAdmitted(peer, unix))
           channel.destroy(new HopfairError('NOT_ADMITTED', `${peer} was revoked`));

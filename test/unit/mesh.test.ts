@@ -191,6 +191,22 @@ t.test('the destination restarts: what it had not receipted comes again, in orde
   );
 });
 
+t.test('after a week a node still opens channels: its certificate was renewed in time', async t => {
+  const { mesh, a, b } = await diamond();
+  const traffic = new Traffic(mesh, a, b);
+  await traffic.send(5, 10);
+  for (let jumps = 0; jumps < 2; jumps++) {
+    for (const name of ['a', 'b', 'r1', 'r2']) mesh.world.machine(name)?.jumpClock(4 * 24 * 3_600_000);
+    await mesh.run(2_500);
+  }
+  mesh.crash('b');
+  mesh.start('b');
+  await mesh.run(8_000);
+  await traffic.send(5, 10);
+  await mesh.run(1_000);
+  t.same(traffic.received, [5, 6, 7, 8, 9]);
+});
+
 t.test('both relays flap, sometimes at once: nothing is lost, repeated or reordered', async t => {
   for (const seed of [1, 2, 3]) {
     const { mesh, a, b } = await diamond({ seed });
