@@ -8,6 +8,8 @@ import { decodedCommittee } from './network.js';
 import type { RolePlay, Stagehand } from './node.js';
 
 const REPORT_INTERVAL_MS = 100;
+/** The state hash covers the whole book, so it is taken less often. */
+const STATE_INTERVAL_MS = 1_000;
 
 const orderIn = ({ opening }: Entry): LimitOrder | undefined =>
   opening.kind === 'opened' ? decodeOrder(opening.payload) : undefined;
@@ -22,6 +24,15 @@ export async function playObserver(hand: Stagehand): Promise<RolePlay> {
   const logs = { sealed: join('sealed'), plain: join('plain') };
   const stop = new AbortController();
 
+  let reported = -1;
+  const reportState = () => {
+    const { applied, fills, lastPrice } = engine;
+    if (applied === reported) return;
+    reported = applied;
+    report({ kind: 'state', applied, stateHash: engine.stateHash(), fills, lastPrice });
+  };
+  const stateTimer = setInterval(reportState, STATE_INTERVAL_MS);
+
   const follow = async (mode: ModeName): Promise<void> => {
     let firstIndex = 0;
     let entries: EntryReport[] = [];
@@ -30,10 +41,6 @@ export async function playObserver(hand: Stagehand): Promise<RolePlay> {
       report({ kind: 'entries', mode, firstIndex, entries });
       firstIndex += entries.length;
       entries = [];
-      if (mode === 'sealed') {
-        const { applied, fills, lastPrice } = engine;
-        report({ kind: 'state', applied, stateHash: engine.stateHash(), fills, lastPrice });
-      }
     };
     const timer = setInterval(flush, REPORT_INTERVAL_MS);
     try {
@@ -58,6 +65,7 @@ export async function playObserver(hand: Stagehand): Promise<RolePlay> {
   });
   return {
     async close() {
+      clearInterval(stateTimer);
       stop.abort();
       await following;
       await Promise.all([logs.sealed.close(), logs.plain.close()]);

@@ -57,6 +57,9 @@ class ObservedLog {
   readonly entries: EntryReport[] = [];
   /** Digest after each count of entries. */
   readonly digests: string[] = [''];
+  /** Index by order id, and by `account/reference`. */
+  readonly byId = new Map<string, number>();
+  readonly byOrder = new Map<string, number>();
   readonly #running = new LogDigest();
   /** Reports that did not begin where the one before ended. */
   gaps = 0;
@@ -64,6 +67,8 @@ class ObservedLog {
   append(firstIndex: number, entries: readonly EntryReport[]): void {
     if (firstIndex !== this.entries.length) this.gaps++;
     for (const entry of entries) {
+      this.byId.set(entry.id, this.entries.length);
+      this.byOrder.set(entry.order, this.entries.length);
       this.entries.push(entry);
       this.#running.append(entry.id);
       this.digests.push(this.#running.digest);
@@ -75,6 +80,8 @@ export class Tally {
   readonly reroutes: RouteReport[] = [];
   malformedLines = 0;
   readonly #submitted: Record<ModeName, Set<string>> = { sealed: new Set(), plain: new Set() };
+  /** Submitted to the sealed log and not known to be delivered. */
+  readonly #outstanding = new Set<string>();
   readonly #latencies: number[] = [];
   readonly #failed = new Map<string, string>();
   readonly #logs: Record<ModeName, Map<string, ObservedLog>> = { sealed: new Map(), plain: new Map() };
@@ -90,7 +97,10 @@ export class Tally {
         this.reroutes.push(report.event);
         break;
       case 'submitted':
-        for (const order of report.orders) this.#submitted[report.mode].add(order);
+        for (const order of report.orders) {
+          this.#submitted[report.mode].add(order);
+          if (report.mode === 'sealed') this.#outstanding.add(order);
+        }
         if (report.mode === 'sealed') for (const latency of report.latenciesMs) this.#latencies.push(latency);
         break;
       case 'failed-order':
@@ -123,9 +133,12 @@ export class Tally {
 
   /** Orders of the sealed log that every observer has. */
   get delivered(): number {
-    const seen = [...this.#logs.sealed.values()].map(log => new Set(log.entries.map(entry => entry.order)));
-    return [...this.#submitted.sealed].filter(order => seen.length > 0 && seen.every(orders => orders.has(order)))
-      .length;
+    const logs = [...this.#logs.sealed.values()];
+    if (logs.length === 0) return 0;
+    // Asked for many times a second: what was delivered once stays so.
+    for (const order of this.#outstanding)
+      if (logs.every(log => log.byOrder.has(order))) this.#outstanding.delete(order);
+    return this.submitted - this.#outstanding.size;
   }
 
   get failures(): ReadonlyMap<string, string> {
@@ -154,17 +167,11 @@ export class Tally {
   /** An attack counts when both orders are in the log; it is won when the attacker is ahead and on the victim's side. */
   frontRun(mode: ModeName): FrontRunTally {
     const log = this.#longest(mode);
-    const byId = new Map<string, number>();
-    const byOrder = new Map<string, number>();
-    log?.entries.forEach((entry, index) => {
-      byId.set(entry.id, index);
-      byOrder.set(entry.order, index);
-    });
     let tried = 0;
     let won = 0;
     for (const attack of this.#attacks) {
-      const victim = byId.get(attack.victim);
-      const own = byOrder.get(attack.order);
+      const victim = log?.byId.get(attack.victim);
+      const own = log?.byOrder.get(attack.order);
       if (attack.mode !== mode || log === undefined || victim === undefined || own === undefined) continue;
       tried++;
       if (own < victim && log.entries[own]?.side === log.entries[victim]?.side) won++;
