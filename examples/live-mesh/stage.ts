@@ -73,7 +73,7 @@ export class Stage {
     };
     const { p50, p99 } = tally.latencyMs();
     const delivered = tally.delivered;
-    const length = Math.max(0, ...this.#replicas.values());
+    const length = tally.logLength;
     return {
       elapsedSeconds: this.#elapsed(),
       phase: this.#phase,
@@ -305,13 +305,13 @@ export class Stage {
     const clients = this.#cast.filter(({ role }) => role === 'bot' || role === 'front-runner').map(({ name }) => name);
     for (const name of clients) this.#send(name, { kind: 'drain' });
     const undrained = () => clients.filter(name => !this.#drained.has(name)).join(', ');
-    const settled = () => {
-      const applied = [...this.#replicas.values()];
-      return undrained() === '' && this.tally.delivered === this.tally.submitted && new Set(applied).size === 1;
-    };
+    // A replica reports its state once a second: wait for the one that holds the whole log.
+    const current = () => [...this.#replicas.values()].every(applied => applied === this.tally.logLength);
+    const settled = () => undrained() === '' && this.tally.delivered === this.tally.submitted && current();
     try {
       await this.#until(settled, SETTLE_TIMEOUT_MS, 'the last orders to arrive');
       await sleep(500); // the last reports of members, and whatever might still be delivered twice
+      await this.#until(settled, SETTLE_TIMEOUT_MS, 'the replicas to take what came last');
     } catch (error) {
       // Not settled is a verdict, not a crash of the play: the summary says what is missing.
       const missing = this.tally.submitted - this.tally.delivered;

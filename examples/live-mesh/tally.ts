@@ -83,7 +83,6 @@ export class Tally {
   /** Submitted to the sealed log and not known to be delivered. */
   readonly #outstanding = new Set<string>();
   readonly #latencies: number[] = [];
-  readonly #failed = new Map<string, string>();
   readonly #logs: Record<ModeName, Map<string, ObservedLog>> = { sealed: new Map(), plain: new Map() };
   /** What each member said last about its own log. */
   readonly #members = new Map<string, { count: number; digest: string }>();
@@ -102,9 +101,6 @@ export class Tally {
           if (report.mode === 'sealed') this.#outstanding.add(order);
         }
         if (report.mode === 'sealed') for (const latency of report.latenciesMs) this.#latencies.push(latency);
-        break;
-      case 'failed-order':
-        this.#failed.set(`${report.mode} ${report.order}`, report.reason);
         break;
       case 'entries':
         this.#log(report.mode, name).append(report.firstIndex, report.entries);
@@ -141,8 +137,9 @@ export class Tally {
     return this.submitted - this.#outstanding.size;
   }
 
-  get failures(): ReadonlyMap<string, string> {
-    return this.#failed;
+  /** Entries of the longest observed log. */
+  get logLength(): number {
+    return this.#longest('sealed')?.entries.length ?? 0;
   }
 
   /** Entries of the longest observed log, newest last. */
