@@ -24,8 +24,34 @@ const passThrough = (inner: Messaging): Messaging => ({
   exportSecret: (peer, label, length) => inner.exportSecret(peer, label, length),
 });
 
+/** A messaging that does some things late. `leave` forgets what is still to be done: the node below may be closed then. */
+export type LateMessaging = Messaging & { readonly leave: () => void };
+
+class Later {
+  readonly #env: Env;
+  readonly #underWay = new Set<Cancel>();
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  do(delayMs: number, fn: () => void): void {
+    const cancel = this.#env.clock.schedule(delayMs, () => {
+      this.#underWay.delete(cancel);
+      fn();
+    });
+    this.#underWay.add(cancel);
+  }
+
+  readonly leave = (): void => {
+    for (const cancel of this.#underWay) cancel();
+    this.#underWay.clear();
+  };
+}
+
 /** The messaging of the hostile member: the same, but for what it does with messages of the victim. */
-export function treacherous(inner: Messaging, env: Env, victim: PeerId, friend: PeerId): Messaging {
+export function treacherous(inner: Messaging, env: Env, victim: PeerId, friend: PeerId): LateMessaging {
+  const later = new Later(env);
   return {
     ...passThrough(inner),
     serve: (service, handler) =>
@@ -36,8 +62,9 @@ export function treacherous(inner: Messaging, env: Env, victim: PeerId, friend: 
         }
         const copy = bytes.slice();
         inner.send(friend, LEAGUE, copy, { class: 'critical' });
-        env.clock.schedule(HEAD_START_MS, () => handler(from, copy));
+        later.do(HEAD_START_MS, () => handler(from, copy));
       }),
+    leave: later.leave,
   };
 }
 
@@ -48,22 +75,16 @@ const DISTANCE_MS = 40;
  * The messaging of the victim: the hostile member is next door, the honest ones are far away, and the front-runner has
  * the faster lines. Without this head start nobody gets ahead at all: lanes count who was seen first.
  */
-export function farAway(inner: Messaging, env: Env, neighbour: PeerId): Messaging & { readonly leave: () => void } {
-  const underWay = new Set<Cancel>();
+export function farAway(inner: Messaging, env: Env, neighbour: PeerId): LateMessaging {
+  const later = new Later(env);
   return {
     ...passThrough(inner),
     send: (to, service, bytes, options) => {
       if (to === neighbour) return inner.send(to, service, bytes, options);
-      const cancel = env.clock.schedule(DISTANCE_MS, () => {
-        underWay.delete(cancel);
-        // A full queue now is a lost message; the client repeats what is not answered.
-        inner.send(to, service, bytes, options);
-      });
-      underWay.add(cancel);
+      // A queue that is full by then loses the message; the client repeats what is not answered.
+      later.do(DISTANCE_MS, () => void inner.send(to, service, bytes, options));
       return true;
     },
-    leave: () => {
-      for (const cancel of underWay) cancel();
-    },
+    leave: later.leave,
   };
 }

@@ -15,12 +15,12 @@ export async function playMember(hand: Stagehand): Promise<RolePlay> {
   const { config, node, identity, crypto, env, report } = hand;
   const victim = config.parties.find(party => party.name === VICTIM)?.peer as PeerId;
   const [friend] = hand.peersOf('front-runner');
-  const messaging = config.league && friend !== undefined ? treacherous(node, env, victim, friend) : node;
+  const hostile = config.league && friend !== undefined ? treacherous(node, env, victim, friend) : undefined;
   const join = async (mode: ModeName): Promise<Orders> => {
     const folder = joinPath(config.dataFolder, mode);
     const committee = decodedCommittee(config.committees[mode]);
     const log = await openFileLog({ dataDir: folder, epoch: committee.epoch, rng: env.rng });
-    return joinBroadcast(messaging, { role: 'member', committee, identity, crypto, env, log });
+    return joinBroadcast(hostile ?? node, { role: 'member', committee, identity, crypto, env, log });
   };
   const logs = { sealed: await join('sealed'), plain: await join('plain') };
   let height = 0;
@@ -47,6 +47,7 @@ export async function playMember(hand: Stagehand): Promise<RolePlay> {
       clearInterval(timer);
       stop.abort();
       await following;
+      hostile?.leave();
       await Promise.all([logs.sealed.close(), logs.plain.close()]);
     },
   };
