@@ -96,7 +96,6 @@ export async function runNode(config: NodeConfig, report: (report: Report) => vo
       clearInterval(routesTimer);
       await role.close();
       await node.close();
-      identity.destroy();
     })();
     return closed;
   };
