@@ -4,7 +4,7 @@ const room = name => `^lib/${name}/`;
 const pure = '^lib/(noise|identity|attestation|wire|route|order|pace)/';
 const sharedFiles = '^lib/(errors|limits|bytes|env|machine)\\.ts$';
 const cryptoInterface = '^lib/crypto/interface\\.ts$';
-const platformFiles = '^lib/(env-node|env-browser)\\.ts$|\\.browser\\.ts$';
+const platformFiles = '^lib/(env-(node|browser|system))\\.ts$|\\.browser\\.ts$';
 
 /** `from` may import itself, the shared files and these. */
 const only = (name, from, allowed) => ({

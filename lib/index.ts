@@ -1,6 +1,7 @@
 /**
  * What an application imports: identities and who is admitted, the node, the broadcast, errors and limits. Transports
- * come from `hopfair/transports/…`, the order core from `hopfair/order`, the simulator from `hopfair/sim`.
+ * come from `hopfair/transports/…`, channels alone from `hopfair/channel`, the order core from `hopfair/order`, the
+ * simulator from `hopfair/sim`.
  */
 export {
   type EntriesOptions,
@@ -16,6 +17,7 @@ export {
 export { defaultCrypto } from './crypto/index.js';
 export type { CryptoProvider } from './crypto/interface.js';
 export type { Env, Instant, Logger, UnixMs } from './env.js';
+export { systemEnv } from './env-system.js';
 export { ERROR_CODES, type ErrorCode, HopfairError } from './errors.js';
 export {
   AllowList,

@@ -1,7 +1,7 @@
 /** Joining a committee: as a client that submits and reads, as an observer that reads, or as one of its members. */
 import { EventEmitter } from 'eventemitter3';
 import { defaultCrypto } from '../crypto/index.js';
-import { nodeEnv } from '../env-node.js';
+import { systemEnv } from '../env-system.js';
 import { HopfairError, requireArgument } from '../errors.js';
 import type { Messaging } from '../mesh/messaging.js';
 import { PinnedCommittee } from '../order/committee.js';
@@ -36,7 +36,7 @@ import { Validator } from './validator.js';
  * for await (const { index, opening } of orders.entries({ from: entry })) …
  */
 export function joinBroadcast(messaging: Messaging, options: JoinOptions): Orders {
-  const { identity, crypto = defaultCrypto(), env = nodeEnv() } = options;
+  const { identity, crypto = defaultCrypto(), env = systemEnv() } = options;
   const committee = new PinnedCommittee(crypto, options.committee);
   requireArgument(messaging.self === identity.peer, 'the identity is not that of the node');
   env.log.info('committee joined', { role: options.role ?? 'client', hash: committee.hashHex, ...committee.summary() });

@@ -230,7 +230,8 @@ let provider: CryptoProvider | undefined;
 /** The node:crypto backend, or undefined where the platform has none. */
 export function nodeCrypto(): CryptoProvider | undefined {
   if (provider === undefined) {
-    const crypto = globalThis.process?.getBuiltinModule?.('node:crypto');
+    // Without the scheme, so that not even the text of a bundle for browsers names a module that it cannot have.
+    const crypto = globalThis.process?.getBuiltinModule?.('crypto');
     if (crypto !== undefined) provider = createProvider(crypto);
   }
   return provider;

@@ -1,6 +1,6 @@
 /** Makes an identity of the platform's own surroundings. */
 import { defaultCrypto } from '../crypto/index.js';
-import { nodeEnv } from '../env-node.js';
+import { systemEnv } from '../env-system.js';
 import { createIdentitySeeds, Identity, type IdentitySeeds } from '../identity/index.js';
 
 export interface CreateIdentityOptions {
@@ -16,7 +16,7 @@ export interface CreateIdentityOptions {
  * const identity = createIdentity({ networkId: 'example' });
  */
 export function createIdentity({ networkId, seeds }: CreateIdentityOptions): Identity {
-  const { clock, rng } = nodeEnv();
+  const { clock, rng } = systemEnv();
   const crypto = defaultCrypto();
   return new Identity({ crypto, seeds: seeds ?? createIdentitySeeds(n => rng.bytes(n)), networkId, now: clock.unix() });
 }

@@ -1,6 +1,6 @@
 /** Makes a node of the platform's own surroundings. */
 import { defaultCrypto } from '../crypto/index.js';
-import { nodeEnv } from '../env-node.js';
+import { systemEnv } from '../env-system.js';
 import { MeshNode } from './mesh-node.js';
 import type { Node, NodeOptions } from './types.js';
 
@@ -17,7 +17,7 @@ import type { Node, NodeOptions } from './types.js';
  * await session.send(bytes, { class: 'critical' });
  */
 export async function createNode(options: NodeOptions): Promise<Node> {
-  const { env = nodeEnv(), crypto = defaultCrypto() } = options;
+  const { env = systemEnv(), crypto = defaultCrypto() } = options;
   const node = new MeshNode({ ...options, env, crypto });
   await node.start(options.listen ?? [], options.peers ?? []);
   return node;

@@ -28,7 +28,7 @@ export interface NodeOptions {
   readonly publicationHistory?: number;
   /** Default: the fastest backend of the platform. */
   readonly crypto?: CryptoProvider;
-  /** Default: the surroundings of a Node process. */
+  /** Default: `systemEnv()`, the surroundings of this process, tab or worker. */
   readonly env?: Env;
 }
 

@@ -3,8 +3,9 @@
  * of the whole structure has bounded it and refused everything that is not plain data.
  */
 import type { Options } from 'msgpackr';
-// The entry point without the native extractor: bytes of peers are parsed in JavaScript.
-import { Packr, Unpackr } from 'msgpackr/pack';
+// The entry points without the native extractor: bytes of peers are parsed in JavaScript. In browsers each has its half.
+import { Packr } from 'msgpackr/pack';
+import { Unpackr } from 'msgpackr/unpack';
 import { copyOf, Reader, toUtf8 } from '../bytes.js';
 import { HopfairError, requireArgument } from '../errors.js';
 import { LIMITS } from '../limits.js';

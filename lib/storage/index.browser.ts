@@ -1,0 +1,3 @@
+/** Storage where there is no disk to write to: what `index.ts` exports, less the files. */
+export type { LogStore, OpenedLog } from './interface.js';
+export { memoryLog } from './memory-log.js';
