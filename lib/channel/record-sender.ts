@@ -59,6 +59,7 @@ export class RecordSender {
   #flushScheduled = false;
   #connectionFull = false;
   #hasRefused = false;
+  #messagesHeld = false;
   #ackDue = false;
   #askDue = false;
   #endReason: number | undefined;
@@ -126,6 +127,17 @@ export class RecordSender {
     return true;
   }
 
+  /** Messages are queued and wait until `releaseMessages` or `end`; acks and asks leave all the same. */
+  holdMessages(): void {
+    this.#messagesHeld = true;
+  }
+
+  releaseMessages(): void {
+    if (!this.#messagesHeld) return;
+    this.#messagesHeld = false;
+    this.#scheduleFlush();
+  }
+
   oweAck(): void {
     this.#ackDue = true;
     this.#scheduleFlush();
@@ -140,6 +152,7 @@ export class RecordSender {
   /** The authenticated end follows what is queued. */
   end(reason: number): void {
     this.#endReason = reason;
+    this.#messagesHeld = false;
     this.uncork();
     this.#scheduleFlush();
   }
@@ -182,7 +195,7 @@ export class RecordSender {
     const parts = this.#parts;
     parts.length = 0;
     let room = this.#maxRecordBytes - MAX_CONTROL_BYTES;
-    for (let rank = 0; rank < LANES; rank++) room -= this.#takeFrom(rank, room, now);
+    if (!this.#messagesHeld) for (let rank = 0; rank < LANES; rank++) room -= this.#takeFrom(rank, room, now);
     const asks = this.#askDue || (parts.length > 0 && this.#window.shouldAsk(this.#isStuck()));
     const ends = this.#endReason !== undefined && !this.#endSent && this.#queued === 0;
     if (parts.length === 0 && !asks && !this.#ackDue && !ends) return false;

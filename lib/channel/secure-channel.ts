@@ -118,6 +118,10 @@ export class SecureChannel implements Channel {
     return this.#state === 'closed';
   }
 
+  get ending(): boolean {
+    return this.#state === 'ending' || this.#state === 'ended' || this.#state === 'closed';
+  }
+
   get stats(): ChannelStats {
     const { window, queuedBytes, records, expired } = this.#sender;
     const { minRttMs } = window;
@@ -163,6 +167,14 @@ export class SecureChannel implements Channel {
     this.#sentMessages++;
     this.#sentBytes += length;
     return true;
+  }
+
+  holdMessages(): void {
+    this.#sender.holdMessages();
+  }
+
+  releaseMessages(): void {
+    this.#sender.releaseMessages();
   }
 
   close(): void {
@@ -282,7 +294,10 @@ export class SecureChannel implements Channel {
     if (reason === END_NOT_ADMITTED) {
       this.#finishWhenDelivered(new HopfairError('NOT_ADMITTED', 'the peer did not admit this one'));
     } else if (this.#state === 'ended') this.#finishWhenDelivered(undefined);
-    else this.#beginEnd(END_DONE);
+    else {
+      this.#beginEnd(END_DONE);
+      this.#handler?.onEnding?.();
+    }
   }
 
   /** Held messages were delivered: there may be credit to grant, or an end to complete. */

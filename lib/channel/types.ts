@@ -25,6 +25,8 @@ export interface ChannelHandler {
   onMessage(message: Uint8Array, priority: Priority): void;
   /** There is room again after `send` returned false. */
   onDrain(): void;
+  /** The peer has ended: `send` takes nothing more, what is queued still leaves, and `onClose` follows. */
+  onEnding?(): void;
   /** Called exactly once, the last of all. `cause` is undefined after an authenticated end. */
   onClose(cause: HopfairError | undefined): void;
 }
@@ -60,6 +62,8 @@ export interface Channel {
   /** Public: binds other protocols to this channel, is never key material. */
   readonly handshakeHash: Uint8Array;
   readonly closed: boolean;
+  /** Either end has ended it, so that it takes no more messages; or it is closed. */
+  readonly ending: boolean;
   readonly stats: ChannelStats;
   /** Secret bytes that only both ends can derive, the same at both for one label. Throws INVALID_STATE once closed. */
   exportSecret(label: string, length: number): Uint8Array;
@@ -74,6 +78,12 @@ export interface Channel {
   /** Holds messages back, and so, once the granted credit is used up, the sender. */
   pause(): void;
   resume(): void;
+  /**
+   * Messages are queued but do not leave until `releaseMessages` or `close`; control does. So that two channels to one
+   * peer can follow one another without a message of the second overtaking one of the first.
+   */
+  holdMessages(): void;
+  releaseMessages(): void;
   /** Sends what is queued, then the authenticated end; completes when the peer has ended too. */
   close(): void;
   /** Ends at once, without the authenticated end: the peer sees CHANNEL_TRUNCATED. */

@@ -35,6 +35,7 @@ class Application {
   readonly closes: (HopfairError | undefined)[] = [];
   readonly failures: HopfairError[] = [];
   drains = 0;
+  endings = 0;
   onMessage: (message: Uint8Array) => void = () => undefined;
   changed: () => void = () => undefined;
 
@@ -51,6 +52,9 @@ class Application {
         onDrain: () => {
           this.drains++;
           this.changed();
+        },
+        onEnding: () => {
+          this.endings++;
         },
         onClose: cause => {
           this.closes.push(cause);
@@ -378,6 +382,30 @@ t.test('close sends what is queued, in both directions, and both ends see an ord
   t.equal(bob.messages.length, 100);
   t.equal(alice.messages.length, 100);
   t.same([alice.closes, bob.closes], [[undefined], [undefined]]);
+});
+
+t.test('held messages wait while acks pass, and leave when they are released or the channel ends', async t => {
+  const { env, alice, bob } = fast();
+  env.advance(100);
+  alice.open.holdMessages();
+  t.ok(alice.open.send(fromUtf8('held')));
+  bob.open.send(new Uint8Array(100_000));
+  env.advance(6_000);
+  t.same(bob.texts, []);
+  t.equal(alice.messages.length, 1, 'the other direction goes on');
+  t.equal(bob.open.stats.unacknowledgedBytes, 0, 'and is acknowledged');
+  alice.open.releaseMessages();
+  env.settle();
+  t.same(bob.texts, ['held']);
+  alice.open.holdMessages();
+  alice.open.send(fromUtf8('last'));
+  bob.open.close();
+  t.ok(bob.open.ending && !alice.open.ending);
+  env.settle();
+  t.ok(alice.open.ending);
+  t.same(bob.texts, ['held', 'last']);
+  t.equal(alice.endings, 1, 'told once, by the end that did not begin it');
+  t.equal(bob.endings, 0);
 });
 
 t.test('what a paused application has not taken is delivered before the end is told', async t => {
