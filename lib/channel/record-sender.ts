@@ -89,6 +89,15 @@ export class RecordSender {
     return this.#lanes.reduce((sum, lane) => sum + lane.expired, 0);
   }
 
+  get dropped(): number {
+    return this.#lanes.reduce((sum, lane) => sum + lane.dropped, 0);
+  }
+
+  /** A message was refused, and the queue has not become half empty since. */
+  get hasRefused(): boolean {
+    return this.#hasRefused;
+  }
+
   /** Messages wait for credit that the peer does not grant. */
   get isStarved(): boolean {
     return this.#queued > 0 && this.#window.creditLeft < MIN_CUT_BYTES;
@@ -109,9 +118,16 @@ export class RecordSender {
   }
 
   /** Queues one message of `length` bytes, or answers false. */
-  queue(message: Uint8Array | readonly Uint8Array[], length: number, rank: number, ttlMs: number | undefined): boolean {
+  queue(
+    message: Uint8Array | readonly Uint8Array[],
+    length: number,
+    rank: number,
+    ttlMs: number | undefined,
+    dropsStalest: boolean,
+  ): boolean {
     const room = rank === URGENT ? this.#maxQueueBytes : this.#maxQueueBytes * (1 - URGENT_RESERVE_SHARE);
-    if (this.#queued + length + MESSAGE_HEADER_BYTES > room) {
+    const excess = this.#queued + length + MESSAGE_HEADER_BYTES - room;
+    if (excess > 0 && !(dropsStalest && this.#makeRoom(excess, rank))) {
       this.#hasRefused = true;
       return false;
     }
@@ -172,6 +188,24 @@ export class RecordSender {
   /** Gives memory back that an idle channel does not need. */
   shrink(): void {
     for (const lane of this.#lanes) lane.shrink();
+  }
+
+  /** Drops the oldest of the lowest lanes down to this rank; nothing when that would not be enough. */
+  #makeRoom(excess: number, rank: number): boolean {
+    let droppable = 0;
+    for (let i = LANES - 1; i >= rank && droppable < excess; i--)
+      droppable += (this.#lanes[i] as SendLane).droppableBytes;
+    if (droppable < excess) return false;
+    let missing = excess;
+    for (let i = LANES - 1; i >= rank; i--) {
+      while (missing > 0) {
+        const dropped = (this.#lanes[i] as SendLane).dropStalest();
+        if (dropped === 0) break;
+        this.#queued -= dropped;
+        missing -= dropped;
+      }
+    }
+    return true;
   }
 
   #scheduleFlush(): void {

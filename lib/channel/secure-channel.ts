@@ -20,6 +20,7 @@ import {
   SECTION_HEADER_BYTES,
 } from './record.js';
 import { RecordSender } from './record-sender.js';
+import { RoomWaiters } from './room-waiters.js';
 import type {
   Channel,
   ChannelHandler,
@@ -46,6 +47,8 @@ export interface SecureChannelOptions {
   readonly onEnded: (cause: HopfairError | undefined) => void;
 }
 
+const NO_OPTIONS: ChannelSendOptions = {};
+
 const protocolError = (why: string): HopfairError =>
   new HopfairError('DECODE_FAILED', `the peer broke the protocol: ${why}`);
 
@@ -69,6 +72,7 @@ export class SecureChannel implements Channel {
   readonly #receiveLanes: readonly ReceiveLane[];
   readonly #held: HeldMessages;
   readonly #credit: ReceiveCredit;
+  readonly #roomWaiters = new RoomWaiters();
   #handler: ChannelHandler | undefined;
   #state: State = 'held';
   #confirmed = false;
@@ -105,7 +109,10 @@ export class SecureChannel implements Channel {
       tx: result.tx,
       limits,
       credit: this.#credit,
-      onRoom: () => this.#handler?.onDrain(),
+      onRoom: () => {
+        this.#roomWaiters.release();
+        this.#handler?.onDrain();
+      },
       onEndSent: () => this.#onEndSent(),
     });
     this.#receiveLanes = PRIORITIES.map(
@@ -123,7 +130,7 @@ export class SecureChannel implements Channel {
   }
 
   get stats(): ChannelStats {
-    const { window, queuedBytes, records, expired } = this.#sender;
+    const { window, queuedBytes, records, expired, dropped } = this.#sender;
     const { minRttMs } = window;
     return {
       sentMessages: this.#sentMessages,
@@ -133,6 +140,7 @@ export class SecureChannel implements Channel {
       receivedBytes: this.#receivedBytes,
       receivedRecords: this.#receivedRecords,
       expiredMessages: expired,
+      droppedMessages: dropped,
       queuedBytes,
       heldBytes: this.#held.bytes,
       unacknowledgedBytes: window.unacknowledged,
@@ -163,7 +171,8 @@ export class SecureChannel implements Channel {
     if (this.#state !== 'open') return false;
     const length = message instanceof Uint8Array ? message.length : lengthOf(message);
     requireArgument(length <= this.#limits.maxChannelMessageBytes, `a message of ${length} bytes is too large`);
-    if (!this.#sender.queue(message, length, rankOf(options?.priority), options?.ttlMs)) return false;
+    const { priority, ttlMs, whenFull } = options ?? NO_OPTIONS;
+    if (!this.#sender.queue(message, length, rankOf(priority), ttlMs, whenFull === 'dropStalest')) return false;
     this.#sentMessages++;
     this.#sentBytes += length;
     return true;
@@ -175,6 +184,12 @@ export class SecureChannel implements Channel {
 
   releaseMessages(): void {
     this.#sender.releaseMessages();
+  }
+
+  whenRoom(signal?: AbortSignal): Promise<void> {
+    if (this.#state !== 'open')
+      return Promise.reject(new HopfairError('CHANNEL_CLOSED', 'the channel takes no messages'));
+    return this.#sender.hasRefused ? this.#roomWaiters.wait(signal) : Promise.resolve();
   }
 
   close(): void {
@@ -317,6 +332,7 @@ export class SecureChannel implements Channel {
     this.#cancelTimer();
     this.#cancelTimer = this.#env.clock.schedule(this.#limits.closeTimeoutMs, this.#onTimer);
     this.#sender.end(reason);
+    this.#roomWaiters.end();
   }
 
   #onEndSent(): void {
@@ -340,6 +356,7 @@ export class SecureChannel implements Channel {
     this.#cancelTimer();
     this.#result.destroy();
     this.#sender.stop();
+    this.#roomWaiters.end();
     if (wasOrderly) this.#connection.close();
     else this.#connection.destroy();
     this.#options.onEnded(cause);

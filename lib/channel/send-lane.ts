@@ -1,5 +1,5 @@
 /** The messages of one priority that wait to leave: a stream of bytes that can be cut anywhere. */
-import { MESSAGE_HEADER_BYTES, SECTION_HEADER_BYTES, writeSectionHeader, writeU32 } from './record.js';
+import { MESSAGE_HEADER_BYTES, readU32, SECTION_HEADER_BYTES, writeSectionHeader, writeU32 } from './record.js';
 
 /** Messages up to this size are copied into a slab at once; the bytes of larger ones are sealed where they lie. */
 const COPY_BYTES = 16_384;
@@ -23,6 +23,8 @@ interface Run {
   readonly deadline: number;
   /** There are bytes in front of `start` for a section header: the usual record is then one part. */
   headroom: boolean;
+  /** Where a message begins; at or after `start` only once `#begunRuns` has looked. Of no use without a slab. */
+  boundary: number;
 }
 
 const newSlab = (length: number): Slab => ({ bytes: new Uint8Array(length), runs: 0 });
@@ -40,6 +42,7 @@ export class SendLane {
   #head = 0;
   #bytes = 0;
   #expired = 0;
+  #dropped = 0;
 
   constructor(kind: number) {
     this.#kind = kind;
@@ -53,6 +56,23 @@ export class SendLane {
   /** Messages that were dropped since they passed their deadline. */
   get expired(): number {
     return this.#expired;
+  }
+
+  /** Messages that `dropStalest` removed. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** Bytes of messages of which nothing has left yet. */
+  get droppableBytes(): number {
+    const begun = this.#begunRuns();
+    const run = this.#runs[this.#head];
+    let bytes = this.#bytes - (begun === 0 && run !== undefined ? run.boundary - run.start : 0);
+    for (let i = this.#head; i < this.#head + begun; i++) {
+      const { start, end } = this.#runs[i] as Run;
+      bytes -= end - start;
+    }
+    return bytes;
   }
 
   /** Appends one message of `length` bytes. `deadline` is an instant, or Infinity. */
@@ -73,7 +93,7 @@ export class SendLane {
     writeU32(this.#slab.bytes, at, length);
     for (const bytes of parts) {
       if (bytes.length === 0) continue;
-      this.#runs.push({ bytes, slab: undefined, start: 0, end: bytes.length, deadline, headroom: false });
+      this.#runs.push({ bytes, slab: undefined, start: 0, end: bytes.length, deadline, headroom: false, boundary: 0 });
     }
   }
 
@@ -121,6 +141,26 @@ export class SendLane {
     if (taken > 0) this.#writeHeader(parts, first, headroom, taken);
     if (this.#head === this.#runs.length) this.#rewind();
     return taken;
+  }
+
+  /** Removes the oldest message of which nothing has left; returns its bytes, 0 when there is none. */
+  dropStalest(): number {
+    let begun = this.#begunRuns();
+    let run = this.#runs[this.#head + begun];
+    if (run === undefined) return 0;
+    if (run.boundary > run.start) {
+      this.#splitHead(run);
+      begun = 1;
+      run = this.#runs[this.#head + 1] as Run;
+    }
+    const length = MESSAGE_HEADER_BYTES + readU32(run.bytes, run.boundary);
+    this.#bytes -= length;
+    this.#dropped++;
+    run.boundary += length;
+    if (run.boundary < run.end) run.start = run.boundary;
+    else this.#removeMessageRuns(begun);
+    if (this.#head === this.#runs.length) this.#rewind();
+    return length;
   }
 
   /** Gives memory back that an idle lane does not need. */
@@ -179,7 +219,44 @@ export class SendLane {
   #pushRun(start: number, end: number, deadline: number, headroom: boolean): void {
     const slab = this.#slab;
     slab.runs++;
-    this.#runs.push({ bytes: slab.bytes, slab, start, end, deadline, headroom });
+    this.#runs.push({ bytes: slab.bytes, slab, start, end, deadline, headroom, boundary: start });
+  }
+
+  /** Runs at the front that hold nothing but the rest of a message that has begun to leave. */
+  #begunRuns(): number {
+    let index = this.#head;
+    const first = this.#runs[index];
+    if (first?.slab !== undefined) {
+      // What has left still lies in the slab: from message to message, by their lengths.
+      while (first.boundary < first.start)
+        first.boundary += MESSAGE_HEADER_BYTES + readU32(first.bytes, first.boundary);
+      if (first.boundary < first.end) return 0;
+      index++;
+    }
+    while (index < this.#runs.length && (this.#runs[index] as Run).slab === undefined) index++;
+    return index - this.#head;
+  }
+
+  /** The begun message in front of the run becomes a run of its own. */
+  #splitHead(run: Run): void {
+    if (run.slab !== undefined) run.slab.runs++;
+    this.#runs.splice(this.#head, 0, { ...run, end: run.boundary });
+    run.start = run.boundary;
+  }
+
+  /** Removes the runs of one message that stand behind `begun` others, which move up: no array of runs is copied. */
+  #removeMessageRuns(begun: number): void {
+    const first = this.#head + begun;
+    let next = first + 1;
+    while (next < this.#runs.length && (this.#runs[next] as Run).slab === undefined) next++;
+    const removed = next - first;
+    const { slab } = this.#runs[first] as Run;
+    for (let i = begun - 1; i >= 0; i--) {
+      const at = this.#head + i;
+      this.#runs[at + removed] = this.#runs[at] as Run;
+    }
+    for (let i = 0; i < removed - 1; i++) this.#skip(undefined);
+    this.#skip(slab);
   }
 
   #drop(run: Run): void {
@@ -189,7 +266,12 @@ export class SendLane {
   }
 
   #shift(): void {
-    const slab = this.#runs[this.#head++]?.slab;
+    this.#skip(this.#runs[this.#head]?.slab);
+  }
+
+  /** The first run is over; `slab` is what it lay in. */
+  #skip(slab: Slab | undefined): void {
+    this.#head++;
     if (slab !== undefined && --slab.runs === 0 && slab !== this.#slab) this.#spare = slab;
     if (this.#head >= 64 && this.#head * 2 >= this.#runs.length) {
       this.#runs.splice(0, this.#head);

@@ -15,6 +15,12 @@ export interface ChannelSendOptions {
   readonly priority?: Priority;
   /** The message is dropped when it has not begun to leave after this long. Default: it never expires. */
   readonly ttlMs?: number;
+  /**
+   * What to do when the queue is full. `refuse` (default): nothing, and `send` answers false. `dropStalest`: the oldest
+   * messages of the lowest priority that is not above this one's make room, unless they have begun to leave; `send`
+   * answers false where that is not enough. To wait instead, call `whenRoom`.
+   */
+  readonly whenFull?: 'refuse' | 'dropStalest';
 }
 
 export interface ChannelHandler {
@@ -40,6 +46,8 @@ export interface ChannelStats {
   readonly receivedRecords: number;
   /** Messages that passed their ttl before they could leave. */
   readonly expiredMessages: number;
+  /** Messages that made room for others (`whenFull: 'dropStalest'`). */
+  readonly droppedMessages: number;
   /** Bytes that wait in this channel to be sent. */
   readonly queuedBytes: number;
   /** Bytes received that wait for a paused handler. */
@@ -72,9 +80,17 @@ export interface Channel {
   /**
    * Queues one message (its parts are joined in order) that leaves at the end of this turn, in one record with all
    * others. Parts must not change afterwards. Returns false, having queued nothing, when the queue is full (wait for
-   * `onDrain`) or the channel is closed. Throws INVALID_ARGUMENT above the largest message.
+   * `onDrain` or `whenRoom`) or the channel is closed. Throws INVALID_ARGUMENT above the largest message.
    */
   send(message: Uint8Array | readonly Uint8Array[], options?: ChannelSendOptions): boolean;
+  /**
+   * Completes when there is room again after `send` returned false, or at once when nothing was refused. Rejects with
+   * CHANNEL_CLOSED when the channel takes no more messages, and with ABORTED when the signal says so.
+   *
+   * @example
+   * while (!channel.send(message)) await channel.whenRoom(signal);
+   */
+  whenRoom(signal?: AbortSignal): Promise<void>;
   /** Holds messages back, and so, once the granted credit is used up, the sender. */
   pause(): void;
   resume(): void;
