@@ -13,15 +13,20 @@ declare const clearTimeout: (timer: unknown) => void;
 
 /** Browsers have no setImmediate, and clamp timers to 4 ms: a message to oneself arrives in the next turn. */
 function afterTurn(): (fn: () => void) => void {
-  const { port1, port2 } = new MessageChannel();
+  let port: MessageChannel['port2'] | undefined;
   let waiting: (() => void)[] = [];
-  port1.onmessage = () => {
-    const due = waiting;
-    waiting = [];
-    for (const fn of due) fn();
+  const open = (): MessageChannel['port2'] => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      const due = waiting;
+      waiting = [];
+      for (const fn of due) fn();
+    };
+    return port2;
   };
   return fn => {
-    if (waiting.push(fn) === 1) port2.postMessage(undefined);
+    port ??= open();
+    if (waiting.push(fn) === 1) port.postMessage(undefined);
   };
 }
 
@@ -31,5 +36,5 @@ export function browserEnv(log: Logger = silentLogger): Env {
     const timer = setTimeout(fn, delayMs);
     return () => clearTimeout(timer);
   };
-  return platformEnv({ soon: queueMicrotask, afterTurn: afterTurn(), schedule }, log);
+  return platformEnv({ soon: fn => queueMicrotask(fn), afterTurn: afterTurn(), schedule }, log);
 }

@@ -44,7 +44,7 @@ class BrowserConnection implements Connection {
     this.remoteAddress = address;
     this.#webSocket = webSocket;
     // A browser cannot stop reading: held messages are bounded by the credit that the channel grants its peer.
-    this.#inbox = new Inbox({ stop: () => undefined, start: () => undefined }, queueMicrotask);
+    this.#inbox = new Inbox({ stop: () => undefined, start: () => undefined }, fn => queueMicrotask(fn));
     webSocket.onmessage = ({ data }) => {
       if (!(data instanceof ArrayBuffer)) this.#fail('DECODE_FAILED', 'a text message arrived');
       else if (data.byteLength > limits.maxMessageBytes) {
