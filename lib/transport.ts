@@ -33,6 +33,11 @@ export interface Connection {
    * caller should wait for `onDrain`. After `close` or `destroy` it does nothing and returns false.
    */
   send(parts: readonly Uint8Array[]): boolean;
+  /**
+   * Accepts messages of at most `maxBytes` from now on, and never more than the transport was told. A channel begins
+   * low and raises the limit as the other end proves itself, so that a stranger cannot pin what a peer may.
+   */
+  limitMessages(maxBytes: number): void;
   /** Stops and resumes `onMessage`, from this call on; and reading, which is how back-pressure reaches the other end. */
   pause(): void;
   resume(): void;
@@ -54,7 +59,10 @@ export interface Listener {
 }
 
 export interface TransportLimits {
-  /** Largest message in bytes that is accepted from the other end; a larger one closes the connection unallocated. */
+  /**
+   * Largest message in bytes that is ever accepted from the other end; a larger one closes the connection unallocated.
+   * `Connection.limitMessages` lowers it, and raises it again up to here.
+   */
   readonly maxMessageBytes: number;
 }
 
@@ -63,7 +71,11 @@ export interface Transport {
   readonly schemes: readonly string[];
   /** Dials; exactly one of the two events follows unless the returned function is called first. */
   dial(address: string, limits: TransportLimits, events: DialEvents): () => void;
-  /** Listens; undefined where the platform cannot (browsers). */
+  /**
+   * Listens; undefined where the platform cannot (browsers). A connection is handed over as soon as its socket is
+   * accepted, whatever the transport itself still has to settle with the other end (an HTTP upgrade, TLS): so whoever
+   * counts and times strangers sees all of them. What is sent before that is settled leaves after it.
+   */
   readonly listen?: (
     address: string,
     limits: TransportLimits,

@@ -7,7 +7,8 @@ const HEADER_BYTES = 4;
  * that grows with what has arrived, never with what was claimed: a stranger pays for every byte that it pins here.
  */
 export class FrameParser {
-  readonly #maxBytes: number;
+  /** The largest frame; it may change between frames. */
+  maxBytes: number;
   readonly #onFrame: (frame: Uint8Array) => void;
   readonly #onOversize: (claimedBytes: number) => void;
   #partial: Uint8Array | undefined;
@@ -15,7 +16,7 @@ export class FrameParser {
   #stopped = false;
 
   constructor(maxBytes: number, onFrame: (frame: Uint8Array) => void, onOversize: (claimedBytes: number) => void) {
-    this.#maxBytes = maxBytes;
+    this.maxBytes = maxBytes;
     this.#onFrame = onFrame;
     this.#onOversize = onOversize;
   }
@@ -59,7 +60,7 @@ export class FrameParser {
     return end;
   }
 
-  #append(chunk: Uint8Array, from: number, to: number, total = HEADER_BYTES + this.#maxBytes): void {
+  #append(chunk: Uint8Array, from: number, to: number, total = HEADER_BYTES + this.maxBytes): void {
     const needed = this.#filled + to - from;
     if (this.#partial === undefined || this.#partial.length < needed) {
       const grown = new Uint8Array(Math.min(total, Math.max(needed, 2 * this.#filled)));
@@ -77,7 +78,7 @@ export class FrameParser {
         ((bytes[at + 2] as number) << 8) |
         (bytes[at + 3] as number)) >>>
       0;
-    if (length > this.#maxBytes) {
+    if (length > this.maxBytes) {
       this.#stopped = true;
       this.#partial = undefined;
       this.#onOversize(length);

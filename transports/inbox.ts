@@ -26,6 +26,7 @@ export class Inbox {
   #held: Uint8Array[] = [];
   #paused = false;
   #muted = false;
+  #shut = false;
   #pumping = false;
   #ended = false;
   #finished = false;
@@ -60,8 +61,13 @@ export class Inbox {
     this.#held = [];
   }
 
+  /** Takes nothing more: what comes after a broken message is not believed. What is held is still delivered. */
+  shut(): void {
+    this.#shut = true;
+  }
+
   deliver(message: Uint8Array): void {
-    if (this.#muted || this.#ended) return;
+    if (this.#shut || this.#muted || this.#ended) return;
     if (this.#handler === undefined || this.#paused || this.#held.length > 0) this.#held.push(message);
     else this.#handler.onMessage(message);
   }

@@ -1,15 +1,9 @@
 /** Connections within one process: `memory://name`. Delivery waits for the clock of an Env, real or virtual. */
 import type { Clock } from '../lib/env.js';
 import { HopfairError } from '../lib/errors.js';
-import type {
-  Connection,
-  ConnectionHandler,
-  DialEvents,
-  Listener,
-  Transport,
-  TransportLimits,
-} from '../lib/transport.js';
-import { HIGH_WATER_BYTES, Inbox } from './inbox.js';
+import type { Connection, DialEvents, Listener, Transport, TransportLimits } from '../lib/transport.js';
+import { InboxConnection } from './connection.js';
+import { HIGH_WATER_BYTES } from './inbox.js';
 import { join } from './join.js';
 
 const SCHEME = 'memory://';
@@ -54,32 +48,18 @@ export class MemoryHub {
 }
 
 /** Each end holds what it sent until the other end has taken it. */
-class MemoryConnection implements Connection {
-  readonly remoteAddress: string;
+class MemoryConnection extends InboxConnection {
   readonly #clock: Clock;
-  readonly #limits: TransportLimits;
-  readonly #inbox: Inbox;
   #other: MemoryConnection | undefined;
   #outbox: Uint8Array[] = [];
   #buffered = 0;
   #reading = false;
   #scheduled = false;
-  #full = false;
-  #closing = false;
   #closed = false;
 
   constructor(clock: Clock, remoteAddress: string, limits: TransportLimits) {
-    this.remoteAddress = remoteAddress;
+    super(remoteAddress, limits, fn => clock.defer(fn));
     this.#clock = clock;
-    this.#limits = limits;
-    const stop = (): void => {
-      this.#reading = false;
-    };
-    const start = (): void => {
-      this.#reading = true;
-      if (this.#other !== undefined) this.#other.#scheduleTransfer();
-    };
-    this.#inbox = new Inbox({ stop, start }, fn => clock.defer(fn));
   }
 
   join(other: MemoryConnection): void {
@@ -90,32 +70,20 @@ class MemoryConnection implements Connection {
     return this.#buffered;
   }
 
-  attach(handler: ConnectionHandler): void {
-    this.#inbox.attach(handler);
-  }
-
   send(parts: readonly Uint8Array[]): boolean {
-    if (this.#closing) return false;
+    if (this.closing) return false;
     const message = join(parts);
     this.#outbox.push(message);
     this.#buffered += message.length;
     this.#scheduleTransfer();
-    this.#full = this.#buffered > HIGH_WATER_BYTES;
-    return !this.#full;
-  }
-
-  pause(): void {
-    this.#inbox.pause();
-  }
-
-  resume(): void {
-    this.#inbox.resume();
+    this.full = this.#buffered > HIGH_WATER_BYTES;
+    return !this.full;
   }
 
   close(): void {
-    if (this.#closing) return;
-    this.#closing = true;
-    this.#inbox.mute();
+    if (this.closing) return;
+    this.closing = true;
+    this.inbox.mute();
     this.#scheduleTransfer();
   }
 
@@ -136,39 +104,44 @@ class MemoryConnection implements Connection {
     const other = this.#other;
     if (other === undefined || this.#closed) return;
     let next = 0;
-    while (next < this.#outbox.length && (other.#reading || other.#closing)) {
+    while (next < this.#outbox.length && (other.#reading || other.closing)) {
       const message = this.#outbox[next++] as Uint8Array;
       this.#buffered -= message.length;
-      if (message.length > other.#limits.maxMessageBytes) {
-        this.#breakDown(other, message.length);
+      if (message.length > other.maxMessageBytes) {
+        other.refuseSize(message.length);
         return;
       }
-      other.#inbox.deliver(message);
+      other.inbox.deliver(message);
     }
     this.#outbox.splice(0, next);
-    if (this.#closing && this.#outbox.length === 0) this.#end(undefined, undefined);
-    else if (this.#full && this.#buffered <= HIGH_WATER_BYTES / 2) {
-      this.#full = false;
-      this.#inbox.drained();
-    }
+    if (this.closing && this.#outbox.length === 0) this.#end(undefined, undefined);
+    else if (this.#buffered <= HIGH_WATER_BYTES / 2) this.onDrained();
   };
 
-  #breakDown(other: MemoryConnection, bytes: number): void {
-    const lost = new HopfairError('CONNECTION_LOST', 'the other end refused a message as too large');
-    this.#end(lost, new HopfairError('LIMIT_EXCEEDED', `a message of ${bytes} bytes arrived`));
-    other.#outbox = [];
+  protected startReading(): void {
+    this.#reading = true;
+    if (this.#other !== undefined) this.#other.#scheduleTransfer();
+  }
+
+  protected stopReading(): void {
+    this.#reading = false;
+  }
+
+  protected abort(): void {
+    this.#outbox = [];
+    this.#end(this.cause, new HopfairError('CONNECTION_LOST', 'the other end refused what was sent'));
   }
 
   /** Both ends are gone; each is told why. */
   #end(here: HopfairError | undefined, there: HopfairError | undefined): void {
     const other = this.#other;
-    this.#closing = true;
+    this.closing = true;
     this.#closed = true;
-    this.#inbox.end(here);
+    this.inbox.end(here);
     if (other === undefined || other.#closed) return;
-    other.#closing = true;
+    other.closing = true;
     other.#closed = true;
-    other.#inbox.end(there);
+    other.inbox.end(there);
   }
 }
 

@@ -1,17 +1,11 @@
 /** TCP: `tcp://host:port`. Each message stands behind its length in 4 bytes, big-endian. Node only. */
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { HopfairError } from '../lib/errors.js';
-import type {
-  Connection,
-  ConnectionHandler,
-  DialEvents,
-  Listener,
-  Transport,
-  TransportLimits,
-} from '../lib/transport.js';
+import type { Connection, DialEvents, Listener, Transport, TransportLimits } from '../lib/transport.js';
 import { formatHostPort, parseHostPort } from './address.js';
+import { InboxConnection } from './connection.js';
 import { FrameParser } from './frames.js';
-import { HIGH_WATER_BYTES, Inbox } from './inbox.js';
+import { HIGH_WATER_BYTES } from './inbox.js';
 
 export interface TcpOptions {
   /** A dial that has not connected after this fails. Default 10,000. */
@@ -24,48 +18,42 @@ const SCHEMES = ['tcp'];
 /** Up to this size one copy is cheaper than a system call with several buffers. */
 const JOIN_BYTES = 4_096;
 
-class TcpConnection implements Connection {
-  readonly remoteAddress: string;
+class TcpConnection extends InboxConnection {
   readonly #socket: Socket;
-  readonly #inbox: Inbox;
+  readonly #frames: FrameParser;
   readonly #closeTimeoutMs: number;
-  #full = false;
-  #closing = false;
-  #cause: HopfairError | undefined;
 
   constructor(socket: Socket, limits: TransportLimits, closeTimeoutMs: number) {
-    this.remoteAddress = formatHostPort(socket.remoteAddress, socket.remotePort);
+    super(formatHostPort(socket.remoteAddress, socket.remotePort), limits, queueMicrotask);
     this.#socket = socket;
     this.#closeTimeoutMs = closeTimeoutMs;
-    this.#inbox = new Inbox({ stop: () => socket.pause(), start: () => socket.resume() }, queueMicrotask);
-    const frames = new FrameParser(
+    this.#frames = new FrameParser(
       limits.maxMessageBytes,
-      frame => this.#inbox.deliver(frame),
-      claimed => this.#fail('LIMIT_EXCEEDED', `a message of ${claimed} bytes was announced`),
+      frame => this.inbox.deliver(frame),
+      claimed => this.refuseSize(claimed),
     );
     socket.pause();
-    socket.on('data', chunk => frames.push(chunk));
-    socket.on('drain', () => this.#onDrain());
+    socket.on('data', chunk => this.#frames.push(chunk));
+    socket.on('drain', () => this.onDrained());
     socket.on('end', () => {
-      if (!frames.idle) this.#fail('CONNECTION_LOST', 'the stream ended within a message');
+      if (!this.#frames.idle) this.fail('CONNECTION_LOST', 'the stream ended within a message');
     });
-    socket.on('error', error => {
-      this.#cause ??= new HopfairError('CONNECTION_LOST', error.message, { cause: error, retryable: true });
-    });
-    socket.on('close', () => this.#inbox.end(this.#closing ? undefined : this.#cause));
+    socket.on('error', error => this.fail('CONNECTION_LOST', error.message, error));
+    socket.on('close', () => this.inbox.end(this.closing ? undefined : this.cause));
   }
 
   get bufferedBytes(): number {
     return this.#socket.writableLength;
   }
 
-  attach(handler: ConnectionHandler): void {
-    this.#inbox.attach(handler);
+  override limitMessages(maxBytes: number): void {
+    super.limitMessages(maxBytes);
+    this.#frames.maxBytes = this.maxMessageBytes;
   }
 
   send(parts: readonly Uint8Array[]): boolean {
     const socket = this.#socket;
-    if (this.#closing || socket.destroyed) return false;
+    if (this.closing || socket.destroyed) return false;
     let length = 0;
     for (let i = 0; i < parts.length; i++) length += (parts[i] as Uint8Array).length;
     if (length <= JOIN_BYTES) {
@@ -86,22 +74,14 @@ class TcpConnection implements Connection {
       for (let i = 0; i < parts.length; i++) socket.write(parts[i] as Uint8Array);
       socket.uncork();
     }
-    this.#full = socket.writableLength > HIGH_WATER_BYTES;
-    return !this.#full;
-  }
-
-  pause(): void {
-    this.#inbox.pause();
-  }
-
-  resume(): void {
-    this.#inbox.resume();
+    this.full = socket.writableLength > HIGH_WATER_BYTES;
+    return !this.full;
   }
 
   close(): void {
-    if (this.#closing) return;
-    this.#closing = true;
-    this.#inbox.mute();
+    if (this.closing) return;
+    this.closing = true;
+    this.inbox.mute();
     this.#socket.resume(); // to read the other end's FIN
     this.#socket.end();
     const timer = setTimeout(() => this.#socket.destroy(), this.#closeTimeoutMs);
@@ -110,19 +90,20 @@ class TcpConnection implements Connection {
   }
 
   destroy(): void {
-    this.#closing = true;
-    this.#inbox.mute();
+    this.closing = true;
+    this.inbox.mute();
     this.#socket.destroy();
   }
 
-  #onDrain(): void {
-    if (!this.#full) return;
-    this.#full = false;
-    this.#inbox.drained();
+  protected startReading(): void {
+    this.#socket.resume();
   }
 
-  #fail(code: 'LIMIT_EXCEEDED' | 'CONNECTION_LOST', message: string): void {
-    this.#cause ??= new HopfairError(code, message, { retryable: code === 'CONNECTION_LOST' });
+  protected stopReading(): void {
+    this.#socket.pause();
+  }
+
+  protected abort(): void {
     this.#socket.destroy();
   }
 }

@@ -1,7 +1,8 @@
 /** WebSocket in browsers and workers: `ws://` and `wss://` dials with the platform's own WebSocket. No listening. */
 import { HopfairError } from '../lib/errors.js';
-import type { Connection, ConnectionHandler, DialEvents, Transport, TransportLimits } from '../lib/transport.js';
-import { HIGH_WATER_BYTES, Inbox } from './inbox.js';
+import type { DialEvents, Transport, TransportLimits } from '../lib/transport.js';
+import { InboxConnection } from './connection.js';
+import { HIGH_WATER_BYTES } from './inbox.js';
 import { join } from './join.js';
 
 /** What is used of the platform, so that the file needs no DOM types and tests can hand in another one. */
@@ -32,29 +33,22 @@ const DRAIN_POLL_MS = 10;
 const NORMAL_CLOSURE = 1000;
 const NO_STATUS = 1005;
 
-class BrowserConnection implements Connection {
-  readonly remoteAddress: string;
+class BrowserConnection extends InboxConnection {
   readonly #webSocket: PlatformWebSocket;
-  readonly #inbox: Inbox;
   #polling = false;
-  #closing = false;
-  #cause: HopfairError | undefined;
 
   constructor(webSocket: PlatformWebSocket, address: string, limits: TransportLimits) {
-    this.remoteAddress = address;
+    super(address, limits, fn => queueMicrotask(fn));
     this.#webSocket = webSocket;
-    // A browser cannot stop reading: held messages are bounded by the credit that the channel grants its peer.
-    this.#inbox = new Inbox({ stop: () => undefined, start: () => undefined }, fn => queueMicrotask(fn));
     webSocket.onmessage = ({ data }) => {
-      if (!(data instanceof ArrayBuffer)) this.#fail('DECODE_FAILED', 'a text message arrived');
-      else if (data.byteLength > limits.maxMessageBytes) {
-        this.#fail('LIMIT_EXCEEDED', `a message of ${data.byteLength} bytes arrived`);
-      } else this.#inbox.deliver(new Uint8Array(data));
+      if (!(data instanceof ArrayBuffer)) this.fail('DECODE_FAILED', 'a text message arrived');
+      else if (data.byteLength > this.maxMessageBytes) this.refuseSize(data.byteLength);
+      else this.inbox.deliver(new Uint8Array(data));
     };
     webSocket.onclose = ({ code }) => {
-      const ordinary = this.#closing || code === NORMAL_CLOSURE || code === NO_STATUS;
+      const ordinary = this.closing || code === NORMAL_CLOSURE || code === NO_STATUS;
       const lost = new HopfairError('CONNECTION_LOST', `close code ${code}`, { retryable: true });
-      this.#inbox.end(this.#cause ?? (ordinary ? undefined : lost));
+      this.inbox.end(this.cause ?? (ordinary ? undefined : lost));
     };
   }
 
@@ -62,29 +56,17 @@ class BrowserConnection implements Connection {
     return this.#webSocket.bufferedAmount;
   }
 
-  attach(handler: ConnectionHandler): void {
-    this.#inbox.attach(handler);
-  }
-
   send(parts: readonly Uint8Array[]): boolean {
-    if (this.#closing || this.#webSocket.readyState !== OPEN) return false;
+    if (this.closing || this.#webSocket.readyState !== OPEN) return false;
     this.#webSocket.send(join(parts)); // the platform takes one buffer
     if (this.#webSocket.bufferedAmount <= HIGH_WATER_BYTES) return true;
     this.#poll();
     return false;
   }
 
-  pause(): void {
-    this.#inbox.pause();
-  }
-
-  resume(): void {
-    this.#inbox.resume();
-  }
-
   close(): void {
-    this.#closing = true;
-    this.#inbox.mute();
+    this.closing = true;
+    this.inbox.mute();
     this.#webSocket.close(NORMAL_CLOSURE);
   }
 
@@ -101,14 +83,21 @@ class BrowserConnection implements Connection {
       if (this.#webSocket.bufferedAmount > HIGH_WATER_BYTES / 2) setTimeout(look, DRAIN_POLL_MS);
       else {
         this.#polling = false;
-        this.#inbox.drained();
+        this.inbox.drained();
       }
     };
     setTimeout(look, DRAIN_POLL_MS);
   }
 
-  #fail(code: 'DECODE_FAILED' | 'LIMIT_EXCEEDED', message: string): void {
-    this.#cause ??= new HopfairError(code, message);
+  protected startReading(): void {
+    // A browser reads whenever something comes.
+  }
+
+  protected stopReading(): void {
+    // It cannot stop either: held messages are bounded by the credit that the channel grants its peer.
+  }
+
+  protected abort(): void {
     this.destroy();
   }
 }

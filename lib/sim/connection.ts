@@ -66,7 +66,8 @@ export class SimConnection implements Connection {
   readonly remoteAddress: string;
   readonly #wire: Wire;
   readonly #index: 0 | 1;
-  readonly #maxMessageBytes: number;
+  readonly #limits: TransportLimits;
+  #maxMessageBytes: number;
   readonly #forgetDeath: Cancel;
   #handler: ConnectionHandler | undefined;
   #closeCause: HopfairError | undefined;
@@ -88,6 +89,7 @@ export class SimConnection implements Connection {
     this.process = options.process;
     this.remoteAddress = remoteAddress;
     this.#index = index;
+    this.#limits = options.limits;
     this.#maxMessageBytes = options.limits.maxMessageBytes;
     this.#forgetDeath = this.process.onDeath(() => this.#die());
   }
@@ -102,6 +104,10 @@ export class SimConnection implements Connection {
 
   get #peer(): SimConnection {
     return this.#wire.ends[1 - this.#index] as SimConnection;
+  }
+
+  limitMessages(maxBytes: number): void {
+    this.#maxMessageBytes = Math.min(maxBytes, this.#limits.maxMessageBytes);
   }
 
   attach(handler: ConnectionHandler): void {

@@ -198,6 +198,31 @@ export function transportConformance(under: TransportUnderTest): readonly Confor
     1_000,
   );
 
+  onPair(
+    'a lowered limit holds, up to the message that raises it, and no further than the transport was told',
+    async ({ near, far }) => {
+      const lengths: number[] = [];
+      const closes: (HopfairError | undefined)[] = [];
+      far.limitMessages(100);
+      far.attach({
+        onMessage: message => {
+          lengths.push(message.length);
+          if (message.length === 100) far.limitMessages(2_000);
+          if (message.length === 2_000) far.limitMessages(2 * MAX_BYTES);
+          if (message.length === MAX_BYTES) far.limitMessages(200);
+        },
+        onDrain: () => undefined,
+        onClose: cause => closes.push(cause),
+      });
+      const here = new Recorder(near);
+      for (const length of [100, 2_000, MAX_BYTES, 200, 201, 1]) near.send([bytesOf(length, length)]);
+      await here.untilClosed();
+      for (let turn = 0; turn < 100 && closes.length === 0; turn++) await quiet();
+      assert.deepEqual(lengths, [100, 2_000, MAX_BYTES, 200]);
+      assert.equal(closes[0]?.code, 'LIMIT_EXCEEDED');
+    },
+  );
+
   onPair('the parts of a message are joined in order, however many', async ({ near, far }) => {
     const there = new Recorder(far);
     new Recorder(near);

@@ -95,6 +95,7 @@ function tapped(connection: Connection, from: 'near' | 'far', tap: Tap): Connect
       const changed = tap(concat(...parts), from, index++);
       return changed === undefined || connection.send([changed]);
     },
+    limitMessages: maxBytes => connection.limitMessages(maxBytes),
     pause: () => connection.pause(),
     resume: () => connection.resume(),
     close: () => connection.close(),
