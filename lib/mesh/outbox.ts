@@ -5,7 +5,8 @@
  */
 import type { Instant } from '../env.js';
 import { LIMITS } from '../limits.js';
-import { type Chunk, chunkOverheadBytes, MAX_DATA_PAYLOAD_BYTES } from '../wire/index.js';
+import type { FlowInput } from '../route/index.js';
+import { type Chunk, chunkOverheadBytes, MAX_DATA_PAYLOAD_BYTES, NO_TTL } from '../wire/index.js';
 import type { DeliveryClass, Service } from './messaging.js';
 
 export interface OutMessage {
@@ -170,4 +171,26 @@ export function chunkOf({ message, offset, length }: ChunkRef, now: Instant): Ch
     ttlMs: message.expiresAt === undefined ? undefined : message.expiresAt - now,
     bytes: message.bytes.subarray(offset, offset + length),
   };
+}
+
+/** What a flow is told of the chunks of one packet. */
+export function submissionOf(chunks: readonly ChunkRef[]): FlowInput<readonly ChunkRef[]> {
+  let bytes = 0;
+  let expiresAt: Instant | undefined = chunks[0]?.message.expiresAt;
+  for (const { message, length } of chunks) {
+    bytes += length + chunkOverheadBytes(message.service);
+    if (expiresAt === undefined || message.expiresAt === undefined) expiresAt = undefined;
+    else if (message.expiresAt > expiresAt) expiresAt = message.expiresAt;
+  }
+  return { kind: 'submit', payload: chunks, bytes, class: chunks[0]?.message.class ?? 'normal', expiresAt };
+}
+
+/** What the header tells relays: the longest remaining time, when everything in the frame expires. */
+export function frameTtlMs(chunks: readonly ChunkRef[], now: Instant): number {
+  let ttlMs = 0;
+  for (const { message } of chunks) {
+    if (message.expiresAt === undefined) return NO_TTL;
+    ttlMs = Math.max(ttlMs, message.expiresAt - now);
+  }
+  return chunks.length === 0 ? NO_TTL : Math.min(Math.ceil(ttlMs), NO_TTL - 1);
 }

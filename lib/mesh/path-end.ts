@@ -2,7 +2,14 @@
 import type { Priority } from '../channel/types.js';
 import type { PeerId } from '../identity/peer-id.js';
 import type { Route } from '../route/index.js';
-import { DATA_BACKWARD, DATA_FORWARD, dataHeader, type NeighbourFrame, type PathCloseReason } from '../wire/index.js';
+import {
+  DATA_BACKWARD,
+  DATA_FORWARD,
+  dataHeader,
+  type NeighbourFrame,
+  type PathCloseReason,
+  type PhaseBit,
+} from '../wire/index.js';
 
 export interface PathHandler {
   /** A data frame, header included. */
@@ -55,9 +62,9 @@ export class PathEnd {
   }
 
   /** The header of a frame on this path; the session seals under its AAD. */
-  header(path: number, packet: number, urgent: boolean, ttlMs: number): Uint8Array {
+  header(path: number, packet: number, urgent: boolean, phase: PhaseBit, ttlMs: number): Uint8Array {
     const kind = this.role === 'source' ? DATA_FORWARD : DATA_BACKWARD;
-    return dataHeader({ kind, label: this.label, ttlMs, urgent, path, packet });
+    return dataHeader({ kind, label: this.label, ttlMs, urgent, phase, path, packet });
   }
 
   send(header: Uint8Array, sealed: Uint8Array, priority: Priority): void {

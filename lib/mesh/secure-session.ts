@@ -1,33 +1,19 @@
 /**
- * One end-to-end session: the keys of one handshake, the paths that carry it, and the flow that chooses among them.
- * Packets are sealed under n = path and packet number, so that one session runs over several paths; nothing is sealed
- * twice under one n (overlay.md points 5 and 6).
+ * One end-to-end session: the keys of one handshake, the paths that carry it, and the flow that chooses among them
+ * (overlay.md points 5 and 6). How one session takes over from another is in succession.ts.
  */
 
 import { equalBytes } from '../bytes.js';
 import type { HandshakeResult } from '../channel/types.js';
-import { after, type Instant } from '../env.js';
+import type { Instant } from '../env.js';
 import { HopfairError } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
+import { Flow, type FlowEffect, type FlowInput, MAX_PATHS, type Quarantine, type RouteEvent } from '../route/index.js';
 import {
-  Flow,
-  type FlowEffect,
-  type FlowInput,
-  MAX_PATHS,
-  MAX_RECEIPT_DELAY_MS,
-  type Quarantine,
-  ReceiptRanges,
-  ReplayWindow,
-  type RouteEvent,
-} from '../route/index.js';
-import {
-  chunkOverheadBytes,
-  dataAad,
   dataPacket,
   dataPath,
   decodePacket,
   encodePacket,
-  MAX_PACKET_NUMBER,
   NO_TTL,
   type Packet,
   type PathCloseReason,
@@ -35,8 +21,10 @@ import {
 } from '../wire/index.js';
 import { Alarm } from './alarm.js';
 import type { MeshContext } from './context.js';
-import { type ChunkRef, chunkOf, type Outbox } from './outbox.js';
+import { type ChunkRef, chunkOf, frameTtlMs, type Outbox, submissionOf } from './outbox.js';
+import { OwedReceipts } from './owed-receipts.js';
 import type { PathEnd } from './path-end.js';
+import { SessionKeys } from './session-keys.js';
 
 /** The owner of a session: it outlives it. */
 export interface SessionHost {
@@ -67,25 +55,19 @@ type Payload = readonly ChunkRef[];
 interface SessionPath {
   readonly id: number;
   readonly end: PathEnd;
-  receiptDue: Instant | undefined;
-  newestAt: Instant;
-  /** Packets that ask for a receipt and have none yet. */
-  owed: number;
+  readonly owed: OwedReceipts;
   lastHeardAt: Instant;
 }
 
-/** What arrived under one path number, whatever path bears it now: packet numbers are never reused. */
-interface PathHistory {
-  readonly replay: ReplayWindow;
-  readonly received: ReceiptRanges;
-}
-
 export const SESSION_TAG_BYTES = 8;
-const MAX_OWED = 8;
+/** What an empty packet counts in a window. */
+const EMPTY_PACKET_BYTES = 16;
 /** A frame as large as this comes from a full window, which opens only with the receipt. */
 const LARGE_FRAME_BYTES = 8_192;
 /** A path without traffic is probed before relays forget its label. */
 const PROBE_AFTER_MS = 20_000;
+/** Packets sealed before a rekey may come this much later. */
+const PTOS_OF_OLD_KEYS = 3;
 
 export class SecureSession {
   readonly peer: PeerId;
@@ -94,10 +76,9 @@ export class SecureSession {
   readonly tag: Uint8Array;
   readonly flow: Flow<Payload>;
   readonly #context: MeshContext;
-  readonly #result: HandshakeResult;
+  readonly #keys: SessionKeys;
   readonly #host: SessionHost;
   readonly #paths = new Map<number, SessionPath>();
-  readonly #histories = new Map<number, PathHistory>();
   readonly #alarm: Alarm;
   #nextPathId = 0;
   #helloHeard = false;
@@ -111,7 +92,7 @@ export class SecureSession {
     this.role = role;
     this.tag = result.handshakeHash.slice(0, SESSION_TAG_BYTES);
     this.#context = context;
-    this.#result = result;
+    this.#keys = new SessionKeys(result, context.env.clock.now(), () => PTOS_OF_OLD_KEYS * this.slowestPtoMs);
     this.#host = host;
     this.flow = new Flow<Payload>({ destination: peer, random: () => context.env.rng.float(), quarantine });
     this.#alarm = new Alarm(context.env.clock, () => this.#onAlarm());
@@ -130,7 +111,14 @@ export class SecureSession {
   }
 
   exportSecret(label: string, length: number): Uint8Array {
-    return this.#result.exportSecret(label, length);
+    return this.#keys.exportSecret(label, length);
+  }
+
+  /** Of all paths; 0 while there is none. */
+  get slowestPtoMs(): number {
+    let slowest = 0;
+    for (const { rtt } of this.flow.paths) slowest = Math.max(slowest, rtt.ptoMs);
+    return slowest;
   }
 
   // ---------------------------------------------------------------- paths
@@ -150,7 +138,8 @@ export class SecureSession {
     this.#paths.get(id)?.end.close('superseded');
     this.dropPath(id);
     const now = this.#context.env.clock.now();
-    const path: SessionPath = { id, end, receiptDue: undefined, newestAt: now, owed: 0, lastHeardAt: now };
+    const owed = new OwedReceipts(id, this.#keys.history(id).received, now);
+    const path: SessionPath = { id, end, owed, lastHeardAt: now };
     this.#paths.set(id, path);
     end.attach({
       onData: frame => this.#onData(path, frame),
@@ -164,9 +153,7 @@ export class SecureSession {
     const operators = end.route.map(relay => membership.labels(relay).operator ?? '');
     this.#drive({ kind: 'path-up', path: { id, route: end.route, operators, rttHintMs } });
     // The first packet tells the other end who we are; it is repeated until it is receipted.
-    if (this.#paths.size === 1 && !this.#helloReceipted) {
-      this.#drive({ kind: 'submit', payload: [], bytes: 16, class: 'normal' });
-    }
+    if (this.#paths.size === 1 && !this.#helloReceipted) this.#submitEmpty();
     this.pump();
   }
 
@@ -184,7 +171,7 @@ export class SecureSession {
   /** Opens what `sealJoin` made; the path number that it names, or undefined when it proves nothing. */
   openJoin(frame: Uint8Array): number | undefined {
     const id = dataPath(frame);
-    return id < MAX_PATHS && this.#open(id, frame) !== undefined ? id : undefined;
+    return this.#open(frame) === undefined ? undefined : id;
   }
 
   // ---------------------------------------------------------------- sending
@@ -197,10 +184,15 @@ export class SecureSession {
     for (let waiting = outbox.waiting; waiting !== undefined; waiting = outbox.waiting) {
       if (!this.flow.hasRoom(waiting)) break;
       const chunks = outbox.take(waiting, this.#context.env.clock.now());
-      if (chunks.length > 0) this.#drive(submission(chunks));
+      if (chunks.length > 0) this.#drive(submissionOf(chunks));
     }
     this.#pumping = false;
   }
+
+  /** A packet that says nothing, and is repeated until it is receipted. */
+  readonly #submitEmpty = (): void => {
+    if (!this.#closed) this.#drive({ kind: 'submit', payload: [], bytes: EMPTY_PACKET_BYTES, class: 'normal' });
+  };
 
   #drive(input: FlowInput<Payload>): void {
     const now = this.#context.env.clock.now();
@@ -247,14 +239,21 @@ export class SecureSession {
     const packet = this.#packet({
       elicits: true,
       atOnce: effect.receiptAtOnce,
-      receipts: this.#dueReceipts(path, now, true),
+      receipts: path.owed.take(now, true),
       chunks: live.map(chunk => chunkOf(chunk, now)),
     });
     const trafficClass = live[0]?.message.class ?? 'normal';
     const urgent = trafficClass === 'critical';
-    const header = path.end.header(path.id, effect.packet, urgent, frameTtlMs(live, now));
-    const sealed = this.#encrypt(path.id, effect.packet, header, encodePacket(packet));
+    const header = this.#header(path.end, path.id, effect.packet, urgent, frameTtlMs(live, now), now);
+    const sealed = this.#keys.seal(path.id, effect.packet, header, encodePacket(packet));
     path.end.send(header, sealed, urgent ? 'urgent' : trafficClass);
+  }
+
+  /** Takes the next key first, when that is due: the header names the phase. */
+  #header(end: PathEnd, id: number, packet: number, urgent: boolean, ttlMs: number, now: Instant): Uint8Array {
+    // The peer must receipt something of the new phase before the next; most often that is data, but not always.
+    if (this.#keys.rekeyIfDue(now)) this.#context.env.clock.defer(this.#submitEmpty);
+    return end.header(id, packet, urgent, this.#keys.phase, ttlMs);
   }
 
   #packet(fields: Pick<Packet, 'elicits' | 'atOnce' | 'receipts' | 'chunks'>, close = false): Packet {
@@ -264,30 +263,21 @@ export class SecureSession {
   /** Seals a packet that asks for no receipt. */
   #seal(id: number, end: PathEnd, packet: Packet, urgent: boolean, ttlMs: number): Uint8Array {
     const number = this.flow.allotPacket(id);
-    const header = end.header(id, number, urgent, ttlMs);
-    const sealed = this.#encrypt(id, number, header, encodePacket(packet));
+    const header = this.#header(end, id, number, urgent, ttlMs, this.#context.env.clock.now());
+    const sealed = this.#keys.seal(id, number, header, encodePacket(packet));
     const frame = new Uint8Array(header.length + sealed.length);
     frame.set(header);
     frame.set(sealed, header.length);
     return frame;
   }
 
-  #encrypt(path: number, packet: number, header: Uint8Array, plaintext: Uint8Array): Uint8Array {
-    const [high, low] = nonce(path, packet);
-    return this.#result.tx.encryptAt(high, low, dataAad(header), plaintext);
-  }
-
   // ---------------------------------------------------------------- receiving
 
-  /** Replay window, then decryption, then decoding: undefined when any of them refuses. */
-  #open(id: number, frame: Uint8Array): Packet | undefined {
-    const number = dataPacket(frame);
-    const { replay } = this.#history(id);
-    if (number > MAX_PACKET_NUMBER || !replay.fresh(number)) return undefined;
-    const [high, low] = nonce(id, number);
-    const plaintext = this.#result.rx.decryptAt(high, low, dataAad(frame), frame.subarray(16));
+  /** Undefined when it does not open, came before, or says what no session packet says. */
+  #open(frame: Uint8Array): Packet | undefined {
+    const plaintext = this.#keys.open(frame, this.#context.env.clock.now());
     if (plaintext === undefined) return undefined;
-    replay.accept(number);
+    this.#alarm.set(this.#keys.nextDeadline);
     try {
       return decodePacket(plaintext);
     } catch (error) {
@@ -297,19 +287,10 @@ export class SecureSession {
     }
   }
 
-  #history(id: number): PathHistory {
-    let history = this.#histories.get(id);
-    if (history === undefined) {
-      history = { replay: new ReplayWindow(), received: new ReceiptRanges() };
-      this.#histories.set(id, history);
-    }
-    return history;
-  }
-
   #onData(path: SessionPath, frame: Uint8Array): void {
     // A frame that a relay moved to another of our paths says nothing about either of them.
     if (this.#closed || dataPath(frame) !== path.id || this.#paths.get(path.id) !== path) return;
-    const packet = this.#open(path.id, frame);
+    const packet = this.#open(frame);
     if (packet === undefined) return;
     const now = this.#context.env.clock.now();
     path.lastHeardAt = now;
@@ -317,7 +298,7 @@ export class SecureSession {
       this.#helloHeard = true;
       this.#host.onHello(this, packet.hello);
     }
-    if (!this.#helloHeard) return;
+    if (!this.#helloHeard || this.#closed) return; // closed: another session stands
     for (const receipt of packet.receipts) this.#onReceipt(receipt);
     let taken = true;
     for (const chunk of packet.chunks) taken = this.#host.onChunk(chunk, now) && taken;
@@ -334,33 +315,20 @@ export class SecureSession {
 
   #onReceipt(receipt: Receipt): void {
     this.#helloReceipted = true;
+    this.#keys.onReceipt(receipt.path, receipt.ranges[0]?.last ?? 0);
     this.#drive({ kind: 'receipt', path: receipt.path, ranges: receipt.ranges, delayMs: receipt.delayMs });
   }
 
   // ---------------------------------------------------------------- receipts
 
   #owe(path: SessionPath, number: number, atOnce: boolean, now: Instant): void {
-    this.#history(path.id).received.add(number);
-    path.newestAt = now;
-    path.owed += 1;
-    if (atOnce || path.owed >= MAX_OWED) {
-      path.receiptDue = now;
-      if (!this.#flushing) {
-        this.#flushing = true;
-        this.#context.env.clock.defer(this.#flushReceipts);
-      }
-    } else if (path.receiptDue === undefined) {
-      path.receiptDue = after(now, MAX_RECEIPT_DELAY_MS);
-      this.#alarm.set(path.receiptDue);
+    path.owed.owe(number, atOnce, now);
+    const { due } = path.owed;
+    if (due !== undefined && due > now) this.#alarm.set(due);
+    else if (!this.#flushing) {
+      this.#flushing = true;
+      this.#context.env.clock.defer(this.#flushReceipts);
     }
-  }
-
-  /** The receipt of this path, when one is owed; `any` takes it along before it is due. */
-  #dueReceipts(path: SessionPath, now: Instant, any: boolean): Receipt[] {
-    if (path.owed === 0 || (!any && (path.receiptDue === undefined || now < path.receiptDue))) return [];
-    path.owed = 0;
-    path.receiptDue = undefined;
-    return [{ path: path.id, delayMs: now - path.newestAt, ranges: this.#history(path.id).received.ranges }];
   }
 
   /** At the end of the turn: all packets of one poll are receipted together. */
@@ -373,9 +341,9 @@ export class SecureSession {
     if (this.#closed) return;
     const now = this.#context.env.clock.now();
     for (const path of this.#paths.values()) {
-      const receipts = this.#dueReceipts(path, now, false);
+      const receipts = path.owed.take(now, false);
       if (receipts.length > 0) this.#sendUntracked(path, { elicits: false, atOnce: false, receipts, chunks: [] });
-      this.#alarm.set(path.receiptDue);
+      this.#alarm.set(path.owed.due);
     }
   }
 
@@ -387,6 +355,8 @@ export class SecureSession {
   #onAlarm(): void {
     if (this.#closed) return;
     const now = this.#context.env.clock.now();
+    this.#keys.expire(now);
+    this.#alarm.set(this.#keys.nextDeadline);
     const due = this.flow.nextDeadline();
     if (due !== undefined && due <= now) this.#drive({ kind: 'tick' });
     else this.#alarm.set(due);
@@ -399,7 +369,7 @@ export class SecureSession {
   probeIdlePaths(now: Instant): void {
     for (const path of this.#paths.values()) {
       if (now - path.lastHeardAt > PROBE_AFTER_MS)
-        this.#drive({ kind: 'probe', path: path.id, payload: [], bytes: 16 });
+        this.#drive({ kind: 'probe', path: path.id, payload: [], bytes: EMPTY_PACKET_BYTES });
     }
   }
 
@@ -419,33 +389,7 @@ export class SecureSession {
     const underWay = this.flow.drain().flat();
     for (const path of this.#paths.values()) path.end.close(reason);
     this.#paths.clear();
-    this.#result.destroy();
+    this.#keys.destroy();
     return underWay;
   }
-}
-
-function submission(chunks: Payload): FlowInput<Payload> {
-  let bytes = 0;
-  let expiresAt: Instant | undefined = chunks[0]?.message.expiresAt;
-  for (const { message, length } of chunks) {
-    bytes += length + chunkOverheadBytes(message.service);
-    if (expiresAt === undefined || message.expiresAt === undefined) expiresAt = undefined;
-    else if (message.expiresAt > expiresAt) expiresAt = message.expiresAt;
-  }
-  return { kind: 'submit', payload: chunks, bytes, class: chunks[0]?.message.class ?? 'normal', expiresAt };
-}
-
-/** What the header tells relays: the longest remaining time, when everything in the frame expires. */
-function frameTtlMs(chunks: Payload, now: Instant): number {
-  let ttlMs = 0;
-  for (const { message } of chunks) {
-    if (message.expiresAt === undefined) return NO_TTL;
-    ttlMs = Math.max(ttlMs, message.expiresAt - now);
-  }
-  return chunks.length === 0 ? NO_TTL : Math.min(Math.ceil(ttlMs), NO_TTL - 1);
-}
-
-/** n = path (8 bits) and packet number (56 bits), as two halves. */
-function nonce(path: number, packet: number): readonly [high: number, low: number] {
-  return [path * 0x100_0000 + Math.floor(packet / 0x1_0000_0000), packet >>> 0];
 }

@@ -106,11 +106,23 @@ export class CipherState {
   /** Section 4.2, REKEY: the key becomes the encryption of 32 zeros under n = 2^64-1. n is not changed. */
   rekey(): void {
     const old = this.#requireKey();
+    this.#key = this.#derivedKey(old);
+    old.destroy();
+  }
+
+  /** A new state with the key that `rekey` would lead to, for packets that may still come under this one. */
+  rekeyed(): CipherState {
+    const next = new CipherState(this.#aead);
+    next.#key = this.#derivedKey(this.#requireKey());
+    return next;
+  }
+
+  #derivedKey(old: AeadKey): AeadKey {
     this.#writeNonce(MAX_U32, MAX_U32);
     const sealed = old.seal(this.#nonce, EMPTY, new Uint8Array(32));
-    this.#key = this.#aead.key(sealed.subarray(0, 32));
+    const key = this.#aead.key(sealed.subarray(0, 32));
     sealed.fill(0);
-    old.destroy();
+    return key;
   }
 
   /** Zeroes the key. Every use afterwards throws INVALID_STATE. */

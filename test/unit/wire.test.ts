@@ -9,6 +9,7 @@ import {
   dataLabel,
   dataPacket,
   dataPath,
+  dataPhase,
   dataTtl,
   dataUrgent,
   decodeLinkState,
@@ -155,10 +156,25 @@ t.test('what a route, a receipt, a chunk or a list must not say is refused', asy
 t.test('a data header keeps label, ttl, lane, path and packet number apart, and its AAD outlives relays', async t => {
   for (const kind of [DATA_FORWARD, DATA_BACKWARD] as const) {
     for (const number of [0, 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 53 - 1]) {
-      const header = dataHeader({ kind, label: 0xdead_beef, ttlMs: 0x1234, urgent: true, path: 14, packet: number });
+      const fields = { kind, label: 0xdead_beef, ttlMs: 0x1234, path: 14, packet: number };
+      const header = dataHeader({ ...fields, urgent: true, phase: 0 });
       t.same(
-        [dataLabel(header), dataTtl(header), dataUrgent(header), dataPath(header), dataPacket(header)],
-        [0xdead_beef, 0x1234, true, 14, number],
+        [
+          dataLabel(header),
+          dataTtl(header),
+          dataUrgent(header),
+          dataPhase(header),
+          dataPath(header),
+          dataPacket(header),
+        ],
+        [0xdead_beef, 0x1234, true, 0, 14, number],
+      );
+      const turned = dataHeader({ ...fields, urgent: false, phase: 1 });
+      t.same([dataUrgent(turned), dataPhase(turned)], [false, 1], 'lane and phase share a byte, not a bit');
+      t.notSame(
+        dataAad(turned),
+        dataAad(dataHeader({ ...fields, urgent: false, phase: 0 })),
+        'the phase is in the AAD',
       );
       const aad = dataAad(header).slice();
       setDataLabel(header, 1);
