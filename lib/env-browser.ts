@@ -7,6 +7,7 @@ declare class MessageChannel {
   readonly port1: { onmessage: (() => void) | null };
   readonly port2: { postMessage(message: undefined): void };
 }
+declare const document: unknown;
 declare const queueMicrotask: (fn: () => void) => void;
 declare const setTimeout: (fn: () => void, delayMs: number) => unknown;
 declare const clearTimeout: (timer: unknown) => void;
@@ -30,11 +31,13 @@ function afterTurn(): (fn: () => void) => void {
   };
 }
 
-/** Real time and randomness. Timers of hidden tabs are throttled by the browser. */
+/** Real time and randomness. Browsers throttle the timers of hidden tabs; those of workers keep time. */
 export function browserEnv(log: Logger = silentLogger): Env {
   const schedule = (delayMs: number, fn: () => void) => {
     const timer = setTimeout(fn, delayMs);
     return () => clearTimeout(timer);
   };
-  return platformEnv({ soon: fn => queueMicrotask(fn), afterTurn: afterTurn(), schedule }, log);
+  const throttledTimers = typeof document !== 'undefined';
+  const soon = (fn: () => void) => queueMicrotask(fn);
+  return platformEnv({ soon, afterTurn: afterTurn(), schedule, throttledTimers }, log);
 }

@@ -13,6 +13,7 @@ export function nodeEnv(log: Logger = silentLogger): Env {
         timer.unref();
         return () => clearTimeout(timer);
       },
+      throttledTimers: false,
     },
     log,
   );

@@ -9,6 +9,7 @@ export interface Platform {
   readonly afterTurn: (fn: () => void) => void;
   /** Runs a function once after a delay. */
   readonly schedule: (delayMs: number, fn: () => void) => Cancel;
+  readonly throttledTimers: boolean;
 }
 
 declare const performance: { now(): number };
@@ -83,5 +84,5 @@ function run(fns: readonly (() => void)[]): void {
 
 export function platformEnv(platform: Platform, log: Logger): Env {
   const rng = { bytes: systemRandomBytes, float: () => Math.random() };
-  return { clock: new PlatformClock(platform), rng, log };
+  return { clock: new PlatformClock(platform), rng, log, throttledTimers: platform.throttledTimers };
 }

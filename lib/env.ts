@@ -55,6 +55,8 @@ export interface Env {
   readonly clock: Clock;
   readonly rng: Rng;
   readonly log: Logger;
+  /** Timers may be late by a minute, as those of a hidden browser tab are. Default false. */
+  readonly throttledTimers?: boolean;
 }
 
 const ignore = (): void => undefined;

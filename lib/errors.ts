@@ -17,6 +17,7 @@ export const ERROR_CODES = {
   CERTIFICATE_INVALID: 'the certificate of a static key does not verify, is expired, or names another network',
   ROSTER_INVALID: 'the roster does not verify, is older than the one already held, or is expired',
   NOT_ADMITTED: 'the peer is not on the allow-list, was revoked, or admission refused it',
+  ADMISSION_UNDECIDED: 'no verdict on the peer came in time, or too many were awaited',
   // channel
   HANDSHAKE_FAILED: 'the Noise handshake failed; outside, every cause looks the same',
   HANDSHAKE_TIMEOUT: 'the peer did not finish the handshake in time',

@@ -13,6 +13,8 @@ export const LIMITS = {
   firstHandshakeTimeoutMs: 1_000,
   handshakeTimeoutMs: 5_000,
   admitTimeoutMs: 5_000,
+  /** Verdicts on authenticated peers that listeners await at once: each is a question to the application. */
+  maxAdmissions: 256,
   maxHalfOpen: 1_024,
   /** Handshakes per second and address (IPv4 address or IPv6 /64), and the burst. */
   handshakesPerSecond: 20,
@@ -28,6 +30,8 @@ export const LIMITS = {
   /** A silent peer is asked for a sign of life after this, and given up after `deadPeerTimeoutMs`. */
   pingIntervalMs: 5_000,
   deadPeerTimeoutMs: 15_000,
+  /** The same for a peer that declared throttled timers: browsers run those of hidden tabs once a minute. */
+  throttledPeerTimeoutMs: 90_000,
   /** A peer that answers, but takes nothing of what waits for it, is given up after this. */
   stallTimeoutMs: 60_000,
   /** The queue and the authenticated end must have left, and the peer's end arrived, after this. */

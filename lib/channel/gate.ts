@@ -5,6 +5,7 @@
 import type { Clock, Instant } from '../env.js';
 import { LIMITS } from '../limits.js';
 import { addressKey, isLoopback } from './address-key.js';
+import { AdmissionSlots } from './admission-slots.js';
 
 export interface HandshakeGateOptions {
   /** Connections that are not authenticated yet. Default 1,024. */
@@ -12,6 +13,8 @@ export interface HandshakeGateOptions {
   /** Per IPv4 address or IPv6 /64. Default 20, burst 5. */
   readonly handshakesPerSecond?: number;
   readonly handshakeBurst?: number;
+  /** Verdicts of `admit` that are awaited at once. Default 256. */
+  readonly maxAdmissions?: number;
   /** Share of one core that handshakes may take. Default 0.2. */
   readonly cpuShare?: number;
   /** Addresses without a rate. Default: loopback, where only this host's own programs are. */
@@ -74,6 +77,8 @@ class TokenBucket {
  * if (ticket === undefined) connection.destroy();
  */
 export class HandshakeGate {
+  /** Peers that have authenticated and wait for a verdict. */
+  readonly admissions: AdmissionSlots;
   readonly #clock: Clock;
   readonly #maxHalfOpen: number;
   readonly #perSecond: number;
@@ -88,6 +93,7 @@ export class HandshakeGate {
   #evicted = 0;
 
   constructor(clock: Clock, options: HandshakeGateOptions = {}) {
+    this.admissions = new AdmissionSlots(options.maxAdmissions ?? LIMITS.maxAdmissions);
     this.#clock = clock;
     this.#maxHalfOpen = options.maxHalfOpen ?? LIMITS.maxHalfOpen;
     this.#perSecond = options.handshakesPerSecond ?? LIMITS.handshakesPerSecond;

@@ -17,6 +17,8 @@ export const CONTINUES = 1;
 /** The whole answer of a responder that does not go on, whatever the cause. */
 export const REFUSED: Uint8Array = Uint8Array.of(0);
 const MAX_CERTIFICATE_BYTES = 512;
+/** Bits of the payload's flags. A peer ignores those that it does not know: they declare, and ask for nothing. */
+const FLAG_THROTTLED_TIMERS = 1;
 
 /** What the initiator wants, in the clear: authenticated by the prologue and repeated in the payload. */
 export interface Proposal {
@@ -68,17 +70,22 @@ export interface Payload {
   readonly certificate: Uint8Array;
   readonly capabilities: Uint8Array;
   readonly attestation: Uint8Array;
+  /** The sender's timers may be late. */
+  readonly throttledTimers: boolean;
 }
 
-export function encodePayload({ proposal, certificate, capabilities, attestation }: Payload): Uint8Array {
-  const length = 8 + proposal.length + certificate.length + capabilities.length + attestation.length;
-  const writer = new Writer(length);
+export function encodePayload(payload: Payload): Uint8Array {
+  const { proposal, certificate, capabilities, attestation, throttledTimers } = payload;
+  const length = 9 + proposal.length + certificate.length + capabilities.length + attestation.length;
+  const writer = new Writer(length).u8(throttledTimers ? FLAG_THROTTLED_TIMERS : 0);
   return writer.bytes16(proposal).bytes16(certificate).bytes16(capabilities).bytes16(attestation).finish();
 }
 
 export function decodePayload(bytes: Uint8Array): Payload {
   const reader = new Reader(bytes);
+  const flags = reader.u8();
   const payload = {
+    throttledTimers: (flags & FLAG_THROTTLED_TIMERS) !== 0,
     proposal: reader.bytes16(MAX_OFFERED_SUITES + 8),
     certificate: reader.bytes16(MAX_CERTIFICATE_BYTES),
     capabilities: reader.bytes16(LIMITS.maxCapabilityBytes),

@@ -22,7 +22,7 @@ import type { HandshakeOptions, HandshakeResult, HandshakeStep } from './types.j
 const MAX_IK_ATTESTATION_BYTES = 1_024;
 
 /** The payload of the peer, its certificate verified. */
-type Verified = Pick<HandshakeResult, 'peer' | 'certificate' | 'capabilities' | 'attestation'>;
+type Verified = Pick<HandshakeResult, 'peer' | 'certificate' | 'capabilities' | 'attestation' | 'throttledTimers'>;
 
 /**
  * One side of one handshake. The initiator begins with `start`; then each message of the peer goes to `receive`, which
@@ -153,9 +153,10 @@ export class HandshakeDriver {
   }
 
   #payload(): Uint8Array {
-    const { identity, capabilities = EMPTY, attestation = EMPTY } = this.#options;
+    const { identity, capabilities = EMPTY, attestation = EMPTY, throttledTimers = false } = this.#options;
     const proposal = encodeProposal(this.#agreed());
-    return encodePayload({ proposal, certificate: identity.certificate.bytes, capabilities, attestation });
+    const certificate = identity.certificate.bytes;
+    return encodePayload({ proposal, certificate, capabilities, attestation, throttledTimers });
   }
 
   #verify(payload: Payload, remoteStatic: Uint8Array): Verified {
@@ -172,8 +173,8 @@ export class HandshakeDriver {
       throw new HopfairError('HANDSHAKE_FAILED', `${peer} answered in the place of ${expectedPeer}`);
     }
     if (peer === identity.peer) throw new HopfairError('HANDSHAKE_FAILED', 'the peer is this peer itself');
-    const { capabilities, attestation } = payload;
-    return { peer, certificate, capabilities: copyOf(capabilities), attestation: copyOf(attestation) };
+    const { capabilities, attestation, throttledTimers } = payload;
+    return { peer, certificate, capabilities: copyOf(capabilities), attestation: copyOf(attestation), throttledTimers };
   }
 
   #finish(noise: HandshakeState): HandshakeResult {

@@ -2,15 +2,24 @@
 import type { Instant } from '../env.js';
 import type { ChannelLimits } from './types.js';
 
-type LivenessLimits = Pick<ChannelLimits, 'pingIntervalMs' | 'deadPeerTimeoutMs' | 'stallTimeoutMs'>;
+type LivenessLimits = Pick<
+  ChannelLimits,
+  'pingIntervalMs' | 'deadPeerTimeoutMs' | 'stallTimeoutMs' | 'throttledPeerTimeoutMs'
+>;
 
 export class LivenessWatch {
-  readonly #limits: LivenessLimits;
+  readonly #pingIntervalMs: number;
+  readonly #deadPeerTimeoutMs: number;
+  readonly #stallTimeoutMs: number;
   #heardAt: Instant;
   #starvedSince: Instant | undefined;
 
-  constructor(limits: LivenessLimits, now: Instant) {
-    this.#limits = limits;
+  /** A peer that declared throttled timers is given more time for everything. */
+  constructor(limits: LivenessLimits, isThrottled: boolean, now: Instant) {
+    const leastMs = isThrottled ? limits.throttledPeerTimeoutMs : 0;
+    this.#pingIntervalMs = limits.pingIntervalMs;
+    this.#deadPeerTimeoutMs = Math.max(limits.deadPeerTimeoutMs, leastMs);
+    this.#stallTimeoutMs = Math.max(limits.stallTimeoutMs, leastMs);
     this.#heardAt = now;
   }
 
@@ -25,9 +34,8 @@ export class LivenessWatch {
   check(now: Instant, isStarved: boolean): 'alive' | 'silent' | 'dead' {
     if (!isStarved) this.#starvedSince = undefined;
     else this.#starvedSince ??= now;
-    const { pingIntervalMs, deadPeerTimeoutMs, stallTimeoutMs } = this.#limits;
-    if (now - this.#heardAt >= deadPeerTimeoutMs) return 'dead';
-    if (this.#starvedSince !== undefined && now - this.#starvedSince >= stallTimeoutMs) return 'dead';
-    return now - this.#heardAt >= pingIntervalMs ? 'silent' : 'alive';
+    if (now - this.#heardAt >= this.#deadPeerTimeoutMs) return 'dead';
+    if (this.#starvedSince !== undefined && now - this.#starvedSince >= this.#stallTimeoutMs) return 'dead';
+    return now - this.#heardAt >= this.#pingIntervalMs ? 'silent' : 'alive';
   }
 }

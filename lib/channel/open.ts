@@ -5,7 +5,7 @@ import { LIMITS } from '../limits.js';
 import type { Connection } from '../transport.js';
 import type { HandshakeTicket } from './gate.js';
 import { HandshakeDriver } from './handshake.js';
-import { INITIAL_CREDIT_BYTES } from './record.js';
+import { END_NOT_ADMITTED, END_UNDECIDED, INITIAL_CREDIT_BYTES } from './record.js';
 import { SecureChannel } from './secure-channel.js';
 import type { ChannelEvents, ChannelLimits, ChannelOptions, HandshakeResult, HandshakeStep } from './types.js';
 
@@ -35,6 +35,7 @@ class Opening {
   readonly #driver: HandshakeDriver;
   readonly #ticket: HandshakeTicket | undefined;
   #channel: SecureChannel | undefined;
+  #leaveAdmission: (() => void) | undefined;
   readonly #begunAt: Instant;
   #cancelTimeout: Cancel;
   #isFirst = true;
@@ -48,6 +49,7 @@ class Opening {
     this.#events = events;
     this.#driver = new HandshakeDriver({
       ...options,
+      throttledTimers: options.throttledTimers ?? env.throttledTimers ?? false,
       context: 'channel',
       random: length => env.rng.bytes(length),
       now: env.clock.unix(),
@@ -129,7 +131,15 @@ class Opening {
   #admit(result: HandshakeResult): void {
     if (this.#settled || this.#channel?.closed === true) return;
     this.#ticket?.leave(true);
-    this.#restartTimeout(this.#limits.admitTimeoutMs);
+    const { gate, role } = this.#options;
+    if (role === 'responder' && gate !== undefined) {
+      this.#leaveAdmission = gate.admissions.enter();
+      if (this.#leaveAdmission === undefined) {
+        this.#onUndecided('too many verdicts are awaited');
+        return;
+      }
+    }
+    this.#restartTimeout(this.#limits.admitTimeoutMs, () => this.#onUndecided('no verdict came in time'));
     const { admit = () => true } = this.#options;
     const { peer, certificate, capabilities, attestation, handshakeHash } = result;
     const { remoteAddress } = this.#connection;
@@ -158,9 +168,15 @@ class Opening {
     this.#events.onChannel(channel);
   }
 
+  #onUndecided(why: string): void {
+    if (!this.#settle(true)) return;
+    this.#channel?.refuse(END_UNDECIDED);
+    this.#events.onFailed(new HopfairError('ADMISSION_UNDECIDED', why, { retryable: true }));
+  }
+
   #refuse(cause: unknown): void {
     if (!this.#settle(true)) return;
-    this.#channel?.refuse();
+    this.#channel?.refuse(END_NOT_ADMITTED);
     const peer = this.#channel?.peer;
     this.#events.onFailed(new HopfairError('NOT_ADMITTED', `${peer} was not admitted`, { cause }));
   }
@@ -189,9 +205,9 @@ class Opening {
     this.#events.onFailed(error);
   }
 
-  #restartTimeout(timeoutMs: number): void {
+  #restartTimeout(timeoutMs: number, onTimeout: () => void = this.#onTimeout): void {
     this.#cancelTimeout();
-    this.#cancelTimeout = this.#options.env.clock.schedule(timeoutMs, this.#onTimeout);
+    this.#cancelTimeout = this.#options.env.clock.schedule(timeoutMs, onTimeout);
   }
 
   /** True the first time. */
@@ -200,6 +216,7 @@ class Opening {
     this.#settled = true;
     this.#cancelTimeout();
     this.#ticket?.leave(false);
+    this.#leaveAdmission?.();
     this.#driver.destroy();
     if (!keepsChannel) this.#channel?.destroy();
     return true;

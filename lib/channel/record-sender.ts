@@ -173,6 +173,16 @@ export class RecordSender {
     this.#scheduleFlush();
   }
 
+  /** The authenticated end leaves at once, and what is queued never does. */
+  endNow(reason: number): void {
+    if (this.#endSent || this.#phase === 'stopped') return;
+    for (const lane of this.#lanes) lane.clear();
+    this.#queued = 0;
+    this.#endReason = reason;
+    this.#phase = 'flowing';
+    this.#sendRecord(this.#options.env.clock.now());
+  }
+
   /** False when the ack claims what cannot be. */
   onAck(received: number, credit: number): boolean {
     const isPossible = this.#window.onAck(received, credit, this.#options.env.clock.now());

@@ -22,6 +22,8 @@ export const KIND = {
 
 export const END_DONE = 0;
 export const END_NOT_ADMITTED = 1;
+/** No verdict on the peer came in time, or too many were awaited. */
+export const END_UNDECIDED = 2;
 
 export const SECTION_HEADER_BYTES = 4;
 export const ACK_BYTES = 16;

@@ -7,20 +7,10 @@ import type { Connection } from '../transport.js';
 import { HeldMessages } from './held-messages.js';
 import { LivenessWatch } from './liveness.js';
 import { ReceiveCredit } from './receive-credit.js';
-import { ReceiveLane } from './receive-lane.js';
-import {
-  ACK_BYTES,
-  END_DONE,
-  END_NOT_ADMITTED,
-  KIND,
-  LANES,
-  PRIORITIES,
-  readU24,
-  readU64,
-  SECTION_HEADER_BYTES,
-} from './record.js';
+import { END_DONE, END_NOT_ADMITTED, END_UNDECIDED, PRIORITIES } from './record.js';
 import { RecordSender } from './record-sender.js';
 import { RoomWaiters } from './room-waiters.js';
+import { SectionReader, type SectionSink } from './section-reader.js';
 import type {
   Channel,
   ChannelHandler,
@@ -69,15 +59,15 @@ export class SecureChannel implements Channel {
   readonly #options: SecureChannelOptions;
   readonly #sender: RecordSender;
   readonly #liveness: LivenessWatch;
-  readonly #receiveLanes: readonly ReceiveLane[];
+  readonly #reader: SectionReader;
   readonly #held: HeldMessages;
   readonly #credit: ReceiveCredit;
   readonly #roomWaiters = new RoomWaiters();
   #handler: ChannelHandler | undefined;
   #state: State = 'held';
   #confirmed = false;
-  #peerEnded = false;
   #endReason: number = END_DONE;
+  #revoked: HopfairError | undefined;
   #ending: { readonly cause: HopfairError | undefined } | undefined;
   #cancelTimer: Cancel;
   #closeDeadline: Instant | undefined;
@@ -100,7 +90,7 @@ export class SecureChannel implements Channel {
     this.#result = result;
     this.#limits = limits;
     this.#options = options;
-    this.#liveness = new LivenessWatch(limits, env.clock.now());
+    this.#liveness = new LivenessWatch(limits, result.throttledTimers, env.clock.now());
     this.#held = new HeldMessages(env.clock, () => this.#onReleased());
     this.#credit = new ReceiveCredit(limits.maxChannelReceiveBytes, () => this.#held.bytes);
     this.#sender = new RecordSender({
@@ -115,9 +105,7 @@ export class SecureChannel implements Channel {
       },
       onEndSent: () => this.#onEndSent(),
     });
-    this.#receiveLanes = PRIORITIES.map(
-      (_, rank) => new ReceiveLane(limits.maxChannelMessageBytes, message => this.#onMessage(message, rank)),
-    );
+    this.#reader = new SectionReader(this.#sink(), this.#credit, limits.maxChannelMessageBytes);
     this.#cancelTimer = env.clock.schedule(limits.pingIntervalMs, this.#onTimer);
   }
 
@@ -196,6 +184,13 @@ export class SecureChannel implements Channel {
     this.#beginEnd(END_DONE);
   }
 
+  revoke(): void {
+    if (this.#state === 'closed') return;
+    this.#revoked = new HopfairError('NOT_ADMITTED', `${this.peer} was revoked`);
+    this.#sender.endNow(END_NOT_ADMITTED);
+    this.#finish(this.#revoked);
+  }
+
   destroy(cause?: HopfairError): void {
     this.#finish(cause);
   }
@@ -209,9 +204,9 @@ export class SecureChannel implements Channel {
     this.#sender.uncork();
   }
 
-  /** The peer is told, in an authenticated end, that it may not. */
-  refuse(): void {
-    if (this.#state === 'held') this.#beginEnd(END_NOT_ADMITTED);
+  /** The peer is told, in an authenticated end, that it may not, or that nobody could say. */
+  refuse(reason: typeof END_NOT_ADMITTED | typeof END_UNDECIDED): void {
+    if (this.#state === 'held') this.#beginEnd(reason);
   }
 
   // Called by the connection.
@@ -225,7 +220,7 @@ export class SecureChannel implements Channel {
     }
     this.#receivedRecords++;
     this.#liveness.onHeard(this.#env.clock.now());
-    const broken = this.#readSections(plaintext);
+    const broken = this.#reader.read(plaintext);
     if (broken !== undefined) this.#finish(protocolError(broken));
     if (this.#confirmed) return;
     this.#confirmed = true;
@@ -238,7 +233,7 @@ export class SecureChannel implements Channel {
 
   onConnectionClose(cause: HopfairError | undefined): void {
     if (this.#state === 'closed') return;
-    if (this.#peerEnded && this.#state === 'ended') {
+    if (this.#reader.ended && this.#state === 'ended') {
       this.#finishWhenDelivered(undefined);
       return;
     }
@@ -248,53 +243,15 @@ export class SecureChannel implements Channel {
 
   // Receiving.
 
-  /** Returns what is wrong with the record, if anything. */
-  #readSections(plaintext: Uint8Array): string | undefined {
-    let at = 0;
-    while (at < plaintext.length) {
-      if (plaintext.length - at < SECTION_HEADER_BYTES) return 'a section header is cut off';
-      const kind = plaintext[at] as number;
-      const start = at + SECTION_HEADER_BYTES;
-      at = start + readU24(plaintext, at + 1);
-      if (at > plaintext.length) return 'a section is cut off';
-      const broken =
-        kind < LANES ? this.#onLaneSection(kind, plaintext, start, at) : this.#onControl(kind, plaintext, start, at);
-      if (broken !== undefined) return broken;
-      if (this.#state === 'closed') return undefined; // by a handler, in between
-    }
-    return undefined;
-  }
-
-  #onLaneSection(rank: number, plaintext: Uint8Array, start: number, end: number): string | undefined {
-    if (this.#peerEnded) return 'a message follows the end';
-    if (!this.#credit.onReceived(end - start)) return 'more was sent than was granted';
-    if (!(this.#receiveLanes[rank] as ReceiveLane).push(plaintext, start, end)) return 'a message is too large';
-    if (this.#state !== 'closed' && this.#credit.isWorthTelling()) this.#sender.oweAck();
-    return undefined;
-  }
-
-  #onControl(kind: number, plaintext: Uint8Array, start: number, end: number): string | undefined {
-    const length = end - start;
-    switch (kind) {
-      case KIND.ack: {
-        if (length !== ACK_BYTES) return 'an ack of a wrong length';
-        const isPossible = this.#sender.onAck(readU64(plaintext, start), readU64(plaintext, start + 8));
-        return isPossible ? undefined : 'an ack that cannot be';
-      }
-      case KIND.ask:
-        this.#sender.oweAck();
-        return undefined;
-      case KIND.rekey:
-        if (end !== plaintext.length) return 'something follows a rekey in its record';
-        this.#result.rx.rekey();
-        return undefined;
-      case KIND.end:
-        if (length !== 1 || this.#peerEnded) return 'an end of a wrong length, or a second one';
-        this.#onPeerEnd(plaintext[start] as number);
-        return undefined;
-      default:
-        return 'an unknown kind of section';
-    }
+  #sink(): SectionSink {
+    return {
+      isClosed: () => this.#state === 'closed',
+      onMessage: (message, rank) => this.#onMessage(message, rank),
+      onAck: (received, credit) => this.#sender.onAck(received, credit),
+      onAckDue: () => this.#sender.oweAck(),
+      onRekey: () => this.#result.rx.rekey(),
+      onEnd: reason => this.#onPeerEnd(reason),
+    };
   }
 
   #onMessage(message: Uint8Array, rank: number): void {
@@ -304,15 +261,19 @@ export class SecureChannel implements Channel {
     this.#held.deliver(message, rank);
   }
 
-  #onPeerEnd(reason: number): void {
-    this.#peerEnded = true;
+  #onPeerEnd(reason: number): string | undefined {
     if (reason === END_NOT_ADMITTED) {
       this.#finishWhenDelivered(new HopfairError('NOT_ADMITTED', 'the peer did not admit this one'));
-    } else if (this.#state === 'ended') this.#finishWhenDelivered(undefined);
+    } else if (reason === END_UNDECIDED) {
+      const message = 'the peer could not decide in time whether to admit this one';
+      this.#finishWhenDelivered(new HopfairError('ADMISSION_UNDECIDED', message, { retryable: true }));
+    } else if (reason !== END_DONE) return 'an end of an unknown reason';
+    else if (this.#state === 'ended') this.#finishWhenDelivered(undefined);
     else {
       this.#beginEnd(END_DONE);
       this.#handler?.onEnding?.();
     }
+    return undefined;
   }
 
   /** Held messages were delivered: there may be credit to grant, or an end to complete. */
@@ -337,7 +298,8 @@ export class SecureChannel implements Channel {
 
   #onEndSent(): void {
     this.#state = 'ended';
-    if (this.#peerEnded || this.#endReason === END_NOT_ADMITTED) this.#finishWhenDelivered(undefined);
+    if (this.#revoked !== undefined) this.#finish(this.#revoked);
+    else if (this.#reader.ended || this.#endReason !== END_DONE) this.#finishWhenDelivered(undefined);
   }
 
   #finishWhenDelivered(cause: HopfairError | undefined): void {

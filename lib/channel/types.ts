@@ -102,6 +102,11 @@ export interface Channel {
   releaseMessages(): void;
   /** Sends what is queued, then the authenticated end; completes when the peer has ended too. */
   close(): void;
+  /**
+   * Ends at once since the peer may no longer be here: what is queued is dropped, the peer is told NOT_ADMITTED in an
+   * authenticated end, and the own `onClose` says the same.
+   */
+  revoke(): void;
   /** Ends at once, without the authenticated end: the peer sees CHANNEL_TRUNCATED. */
   destroy(cause?: HopfairError): void;
 }
@@ -120,7 +125,10 @@ export interface PeerEvidence {
   readonly remoteAddress: string;
 }
 
-/** Whether the peer may open a channel. A promise that rejects, or takes longer than `admitTimeoutMs`, refuses. */
+/**
+ * Whether the peer may open a channel. A promise that rejects refuses it; one that takes longer than `admitTimeoutMs`
+ * ends it with ADMISSION_UNDECIDED at both ends.
+ */
 export type Admit = (peer: PeerId, evidence: PeerEvidence) => boolean | Promise<boolean>;
 
 /** `required` refuses every suite without ML-KEM; `off` is the explicit policy for classical suites. */
@@ -138,6 +146,11 @@ export interface HandshakePolicy {
   readonly ciphers?: readonly AeadName[];
   /** Application bytes for the peer, at most 256. */
   readonly capabilities?: Uint8Array;
+  /**
+   * Tells peers that timers here may be late, so that they allow for `throttledPeerTimeoutMs` of silence. Default for
+   * channels: what the Env says, true in a browser's document.
+   */
+  readonly throttledTimers?: boolean;
   /** Evidence of the platform, at most 12 KiB. */
   readonly attestation?: Uint8Array;
 }
@@ -169,6 +182,7 @@ export type ChannelLimits = {
     | 'maxChannelMessageBytes'
     | 'pingIntervalMs'
     | 'deadPeerTimeoutMs'
+    | 'throttledPeerTimeoutMs'
     | 'stallTimeoutMs'
     | 'closeTimeoutMs']: (typeof LIMITS)[K] | number;
 };
@@ -199,6 +213,8 @@ export interface HandshakeResult {
   readonly remoteStatic: Uint8Array;
   readonly capabilities: Uint8Array;
   readonly attestation: Uint8Array;
+  /** The peer declares that its timers may be late. */
+  readonly throttledTimers: boolean;
   /** The full Noise protocol name, e.g. `Noise_XXhfs_25519+MLKEM768_ChaChaPoly_SHA256`. */
   readonly suite: string;
   readonly handshakeHash: Uint8Array;

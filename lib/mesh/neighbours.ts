@@ -250,8 +250,7 @@ export class Neighbours {
       const unix = env.clock.unix();
       if (unix >= identity.renewalDue) identity.renew(unix);
       for (const [peer, { channel }] of this.#channels) {
-        if (!membership.isAdmitted(peer, unix))
-          channel.destroy(new HopfairError('NOT_ADMITTED', `${peer} was revoked`));
+        if (!membership.isAdmitted(peer, unix)) channel.revoke();
       }
       this.#checkAdmissionLater();
     });
