@@ -12,5 +12,5 @@ import { nodeEnv } from './env-node.js';
  */
 export function systemEnv(log: Logger = silentLogger): Env {
   const isNode = typeof globalThis.process?.getBuiltinModule === 'function';
-  return isNode ? nodeEnv(log) : browserEnv(log);
+  return isNode ? nodeEnv({ log }) : browserEnv(log);
 }

@@ -57,6 +57,11 @@ export interface Env {
   readonly log: Logger;
   /** Timers may be late by a minute, as those of a hidden browser tab are. Default false. */
   readonly throttledTimers?: boolean;
+  /**
+   * Each open channel calls this once, and what it returned once it is closed. Surroundings that spin poll for as long
+   * as somebody is there; those without it sleep whenever there is nothing to do.
+   */
+  readonly attend?: () => Cancel;
 }
 
 const ignore = (): void => undefined;

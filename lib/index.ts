@@ -17,6 +17,7 @@ export {
 export { defaultCrypto } from './crypto/index.js';
 export type { CryptoProvider } from './crypto/interface.js';
 export type { Env, Instant, Logger, UnixMs } from './env.js';
+export { type NodeEnvOptions, nodeEnv } from './env-node.js';
 export { systemEnv } from './env-system.js';
 export { ERROR_CODES, type ErrorCode, HopfairError } from './errors.js';
 export {

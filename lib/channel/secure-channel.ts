@@ -70,6 +70,7 @@ export class SecureChannel implements Channel {
   #revoked: HopfairError | undefined;
   #ending: { readonly cause: HopfairError | undefined } | undefined;
   #cancelTimer: Cancel;
+  readonly #leave: Cancel | undefined;
   #closeDeadline: Instant | undefined;
 
   #sentMessages = 0;
@@ -107,6 +108,7 @@ export class SecureChannel implements Channel {
     });
     this.#reader = new SectionReader(this.#sink(), this.#credit, limits.maxChannelMessageBytes);
     this.#cancelTimer = env.clock.schedule(limits.pingIntervalMs, this.#onTimer);
+    this.#leave = env.attend?.();
   }
 
   get closed(): boolean {
@@ -316,6 +318,7 @@ export class SecureChannel implements Channel {
     const wasOrderly = this.#state === 'ended';
     this.#state = 'closed';
     this.#cancelTimer();
+    this.#leave?.();
     this.#result.destroy();
     this.#sender.stop();
     this.#roomWaiters.end();

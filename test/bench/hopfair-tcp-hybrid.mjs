@@ -5,6 +5,5 @@ export default makeAdapter({
   name: 'hopfair-tcp-hybrid',
   label: 'hopfair channel over tcp, hybrid',
   transport: tcpTransport(),
-  listen: 'tcp://127.0.0.1:0',
   postQuantum: 'required',
 });

@@ -5,6 +5,5 @@ export default makeAdapter({
   name: 'hopfair-tcp',
   label: 'hopfair channel over tcp, classical',
   transport: tcpTransport(),
-  listen: 'tcp://127.0.0.1:0',
   postQuantum: 'off',
 });

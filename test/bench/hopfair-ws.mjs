@@ -5,6 +5,5 @@ export default makeAdapter({
   name: 'hopfair-ws',
   label: 'hopfair channel over ws, classical',
   transport: webSocketTransport(),
-  listen: 'ws://127.0.0.1:0',
   postQuantum: 'off',
 });

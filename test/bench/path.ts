@@ -1,7 +1,7 @@
 /**
  * How long one order of 256 bytes takes over the whole path on loopback WebSockets: session, one relay, a committee of
  * four with logs on disk, until it is opened at the client. Lone orders, one after the other. Everything runs in one
- * process, so it is an upper bound. `npm run bench:path -- [--orders N] [--json]`
+ * process, so it is an upper bound. `npm run bench -- path [--orders N] [--json]`
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -8,7 +8,8 @@ import { nodeEnv } from '../../dist/lib/env-node.js';
 import { Identity } from '../../dist/lib/identity/index.js';
 import { LIMITS } from '../../dist/lib/limits.js';
 
-const env = nodeEnv();
+/** Loopback, but for the bench that puts the two ends into network namespaces of their own. */
+const host = process.env.HOPFAIR_BENCH_HOST ?? '127.0.0.1';
 const crypto = defaultCrypto();
 const networkId = 'bench';
 const seeds = () => ({ identity: systemRandomBytes(32), static: systemRandomBytes(32) });
@@ -75,17 +76,24 @@ function connectionOf(channel, onBulk) {
   return main;
 }
 
-/** @param {{ name: string, label: string, transport: object, listen: string, postQuantum: 'required' | 'off' }} form */
-export function makeAdapter({ name, label, transport, listen, postQuantum }) {
-  const limits = { maxChannelQueueBytes: 262_144, maxChannelMessageBytes: 131_072 };
+/**
+ * `spin`: both ends poll instead of sleeping. `maxMessageBytes`: the queue holds two of them.
+ * @param {{ name: string, label: string, transport: object, postQuantum: 'required' | 'off', spin?: boolean,
+ *   maxMessageBytes?: number }} form
+ */
+export function makeAdapter({ name, label, transport, postQuantum, spin = false, maxMessageBytes = 131_072 }) {
+  const env = nodeEnv({ spin });
+  const limits = { maxChannelQueueBytes: 2 * maxMessageBytes, maxChannelMessageBytes: maxMessageBytes };
   const common = { env, crypto, networkId, postQuantum, limits };
+  const listen = `${transport.schemes[0]}://${host}:0`;
   const identity = () => new Identity({ crypto, seeds: seeds(), networkId, now: env.clock.unix() });
   let dialler;
   return {
     name,
     letter: 'x',
     label,
-    settings: `Noise XX ${postQuantum === 'off' ? '25519' : '25519+MLKEM768'}, certificates, credit, priorities, ${listen}`,
+    settings: `Noise XX ${postQuantum === 'off' ? '25519' : '25519+MLKEM768'}, certificates, credit, priorities, ${listen}${spin ? ', both ends spin' : ''}`,
+    rttOnly: spin,
     async startServer({ onConn }) {
       const own = identity();
       const gate = new HandshakeGate(env.clock, { cpuShare: 1 });

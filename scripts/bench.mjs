@@ -1,0 +1,17 @@
+/** Runs a bench by name: `npm run bench -- channel|path [options]`; `--help` after the name tells its options. */
+import { build } from './install.mjs';
+
+const BENCHES = {
+  channel: '../test/bench/channel.ts',
+  path: '../test/bench/path.ts',
+};
+
+const name = process.argv[2] ?? '';
+const file = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
+if (file === undefined) {
+  console.error(`Usage: npm run bench -- NAME [options], NAME one of ${Object.keys(BENCHES).join(', ')}`);
+  process.exit(2);
+}
+build(); // adapters and separate processes run what is in dist/
+process.argv.splice(2, 1);
+await import(file);

@@ -1,0 +1,86 @@
+import t from 'tap';
+import { type Sample, select } from '../bench/cases.js';
+import type { Bar } from '../bench/measures.js';
+import { performancePage } from '../bench/page.js';
+import { fallenBack, figures, type Ratio, ratios } from '../bench/results.js';
+
+const sample = (
+  measure: string,
+  adapter: string,
+  values: readonly number[],
+  foreign: readonly number[] = [],
+): Sample[] => values.map((value, round) => ({ measure, adapter, round, value, foreign: foreign[round] ?? 0 }));
+
+const bar: Bar = { bar: 'P1', measure: 'oneway-256', ours: 'hopfair-ws', peer: 'ws', atLeast: 10 };
+
+t.test('a ratio is the median of the ratios of rounds, not the ratio of medians', async t => {
+  const samples = [...sample('oneway-256', 'hopfair-ws', [100, 50, 300]), ...sample('oneway-256', 'ws', [10, 20, 40])];
+  const [ratio] = ratios(samples, { bars: [bar] });
+  t.match(ratio, { ratio: 7.5, value: 100, peerValue: 20, rounds: 3, pass: false });
+});
+
+t.test('rounds that others disturbed are left out where two quiet ones remain', async t => {
+  const disturbed = sample('oneway-256', 'ws', [1, 10, 12], [1.5, 0, 0.1]);
+  t.match(figures(disturbed), [{ row: 'oneway-256', adapter: 'ws', value: 11, rounds: 2, foreign: 0.1 }]);
+  const allDisturbed = sample('oneway-256', 'ws', [1, 10, 12], [1.5, 0, 1]);
+  t.match(figures(allDisturbed), [{ value: 10, rounds: 3, foreign: 1.5 }]);
+});
+
+t.test('a bar may be absolute, or against another measure of ours', async t => {
+  const samples = [
+    ...sample('memory-1000', 'hopfair-tcp', [25]),
+    ...sample('beside-bulk', 'hopfair-tcp', [90]),
+    ...sample('beside-alone', 'hopfair-tcp', [100]),
+  ];
+  const bars: Bar[] = [
+    { bar: 'P8', measure: 'memory-1000', ours: 'hopfair-tcp', atMost: 24 },
+    { bar: 'P5', measure: 'beside-bulk', ours: 'hopfair-tcp', against: 'beside-alone', atLeast: 0.8 },
+    { bar: 'P4', measure: 'open-p99', ours: 'hopfair-tcp', peer: 'wss', atMost: 1 },
+  ];
+  t.match(ratios(samples, { bars }), [
+    { bar: 'P8', ratio: 25, peerValue: undefined, pass: false },
+    { bar: 'P5', ratio: 0.9, peer: 'beside-alone', peerValue: 100, pass: true },
+  ]);
+  t.equal(ratios(samples, { bars }).length, 2, 'what was not measured has no row');
+});
+
+t.test('what is worse by more than a tenth has fallen back, in the direction of its bar', async t => {
+  const before = ratios([...sample('oneway-256', 'hopfair-ws', [100]), ...sample('oneway-256', 'ws', [10])], {
+    bars: [bar],
+  });
+  const withRatio = (ratio: number): Ratio[] => before.map(row => ({ ...row, ratio }));
+  t.same(fallenBack(before, withRatio(9.2)), []);
+  t.equal(fallenBack(before, withRatio(8.9)).length, 1);
+  const atMost = (ratio: number): Ratio[] => before.map(row => ({ ...row, ratio, atLeast: undefined, atMost: 20 }));
+  t.same(fallenBack(atMost(10), atMost(10.9)), []);
+  t.equal(fallenBack(atMost(10), atMost(11.2)).length, 1);
+});
+
+t.test('rows are chosen by id, by how ids begin, or by bar; a name that fits nothing is refused', async t => {
+  const chosen = (...names: string[]): string[] => {
+    const { measures, isWanted } = select(names);
+    return measures.flatMap(m =>
+      m.adapters.filter(adapter => isWanted(m, adapter)).map(adapter => `${m.id} ${adapter}`),
+    );
+  };
+  t.same(chosen('P8'), ['memory-1000 hopfair-tcp', 'memory-1000 hopfair-ws']);
+  t.ok(chosen('memory').includes('memory-100 ws'));
+  t.notOk(chosen('oneway-64').some(row => row.startsWith('oneway-65536')));
+  t.throws(() => select(['oneway-65']), /no row or bar "oneway-65"/);
+});
+
+t.test('the page says of every bar whether it is reached', async t => {
+  const samples = [...sample('oneway-256', 'hopfair-ws', [99]), ...sample('oneway-256', 'ws', [10])];
+  const machine = { cores: 2, node: '20.0.0', openssl: '3.0.0' };
+  const page = performancePage({
+    machine,
+    rounds: 1,
+    quick: false,
+    figures: figures(samples),
+    ratios: ratios(samples, { bars: [bar] }),
+    skipped: ['link: no namespaces'],
+  });
+  t.match(page, '| P1 | oneway-256 | hopfair-ws | 99 msgs/s | ws: 10 | 9.9x | ≥ 10 | falls short |');
+  t.match(page, '| hopfair-ws | – | 99 |');
+  t.match(page, 'Not measured: link: no namespaces.');
+});
