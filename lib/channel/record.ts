@@ -7,6 +7,9 @@ import type { Priority } from './types.js';
 /** By rank, the first to leave. */
 export const PRIORITIES: readonly Priority[] = ['urgent', 'normal', 'bulk'];
 export const LANES = 3;
+export const URGENT = 0;
+export const NORMAL = 1;
+export const BULK = 2;
 
 /** Kinds below LANES are the lanes, numbered by rank. */
 export const KIND = {
@@ -28,6 +31,8 @@ export const END_UNDECIDED = 2;
 export const SECTION_HEADER_BYTES = 4;
 export const ACK_BYTES = 16;
 export const TAG_BYTES = 16;
+/** A cut of a lane smaller than this waits for more room, unless it is all that is left. */
+export const MIN_CUT_BYTES = 4_096;
 /** In the stream of a lane, each message stands behind its length. */
 export const MESSAGE_HEADER_BYTES = 4;
 /** Both ends grant each other this much before the first ack. */

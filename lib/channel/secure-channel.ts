@@ -1,13 +1,13 @@
 /** The transport phase: what is sealed, opened, queued, acknowledged and ended over one authenticated connection. */
 import { EMPTY } from '../bytes.js';
 import { after, type Cancel, type Env, type Instant } from '../env.js';
-import { HopfairError, requireArgument } from '../errors.js';
+import { HopfairError } from '../errors.js';
 import type { Certificate, PeerId } from '../identity/index.js';
 import type { Connection } from '../transport.js';
 import { HeldMessages } from './held-messages.js';
 import { LivenessWatch } from './liveness.js';
 import { ReceiveCredit } from './receive-credit.js';
-import { END_DONE, END_NOT_ADMITTED, END_UNDECIDED, PRIORITIES } from './record.js';
+import { END_DONE, END_NOT_ADMITTED, END_UNDECIDED, NORMAL, PRIORITIES } from './record.js';
 import { RecordSender } from './record-sender.js';
 import { RoomWaiters } from './room-waiters.js';
 import { SectionReader, type SectionSink } from './section-reader.js';
@@ -160,7 +160,7 @@ export class SecureChannel implements Channel {
   send(message: Uint8Array | readonly Uint8Array[], options?: ChannelSendOptions): boolean {
     if (this.#state !== 'open') return false;
     const length = message instanceof Uint8Array ? message.length : lengthOf(message);
-    requireArgument(length <= this.#limits.maxChannelMessageBytes, `a message of ${length} bytes is too large`);
+    if (length > this.#limits.maxChannelMessageBytes) throw tooLarge(length);
     const { priority, ttlMs, whenFull } = options ?? NO_OPTIONS;
     if (!this.#sender.queue(message, length, rankOf(priority), ttlMs, whenFull === 'dropStalest')) return false;
     this.#sentMessages++;
@@ -348,8 +348,11 @@ export class SecureChannel implements Channel {
 }
 
 function rankOf(priority: Priority | undefined): number {
-  return PRIORITIES.indexOf(priority ?? 'normal');
+  return priority === undefined ? NORMAL : PRIORITIES.indexOf(priority);
 }
+
+const tooLarge = (length: number): HopfairError =>
+  new HopfairError('INVALID_ARGUMENT', `a message of ${length} bytes is too large`);
 
 function lengthOf(parts: readonly Uint8Array[]): number {
   let length = 0;

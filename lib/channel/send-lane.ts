@@ -1,16 +1,16 @@
 /** The messages of one priority that wait to leave: a stream of bytes that can be cut anywhere. */
-import { MESSAGE_HEADER_BYTES, readU32, SECTION_HEADER_BYTES, writeSectionHeader, writeU32 } from './record.js';
+import {
+  MESSAGE_HEADER_BYTES,
+  MIN_CUT_BYTES,
+  readU32,
+  SECTION_HEADER_BYTES,
+  writeSectionHeader,
+  writeU32,
+} from './record.js';
+import { emptySlab, releaseSlab, type Slab, takeSlab } from './slab.js';
 
 /** Messages up to this size are copied into a slab at once; the bytes of larger ones are sealed where they lie. */
 const COPY_BYTES = 16_384;
-const FIRST_SLAB_BYTES = 1_024;
-const SLAB_BYTES = 65_536;
-
-/** Memory that small messages are copied into, and how many runs of it still wait. */
-interface Slab {
-  readonly bytes: Uint8Array;
-  runs: number;
-}
 
 /** A run of stream bytes. It grows while it is the last one, lies at the end of the slab and has no deadline. */
 interface Run {
@@ -27,16 +27,13 @@ interface Run {
   boundary: number;
 }
 
-const newSlab = (length: number): Slab => ({ bytes: new Uint8Array(length), runs: 0 });
-
 /**
  * Small messages cost a copy into the slab and nothing else: no object, no closure. Sealing copies the bytes, so a slab
  * is used again as soon as nothing in it waits.
  */
 export class SendLane {
   readonly #kind: number;
-  #slab: Slab = newSlab(0);
-  #spare: Slab | undefined;
+  #slab: Slab = emptySlab();
   #slabEnd = 0;
   #runs: Run[] = [];
   #head = 0;
@@ -124,7 +121,10 @@ export class SendLane {
         this.#drop(run);
         continue;
       }
-      const length = Math.min(run.end - run.start, max - taken);
+      const waiting = run.end - run.start;
+      const length = Math.min(waiting, max - taken);
+      // A sliver of the next slab would cost as much as a whole section: it begins the next record instead.
+      if (taken > 0 && length < waiting && length < MIN_CUT_BYTES) break;
       const end = run.start + length;
       const last = parts.length > first ? (parts[parts.length - 1] as Uint8Array) : undefined;
       if (taken === 0) {
@@ -166,17 +166,17 @@ export class SendLane {
   /** Gives memory back that an idle lane does not need. */
   shrink(): void {
     if (this.#bytes > 0) return;
-    this.#slab = newSlab(0);
-    this.#spare = undefined;
+    releaseSlab(this.#slab);
+    this.#slab = emptySlab();
+    this.#slabEnd = 0;
   }
 
   clear(): void {
     this.#runs = [];
     this.#head = 0;
     this.#bytes = 0;
-    this.#slab = newSlab(0);
+    this.#slab = emptySlab();
     this.#slabEnd = 0;
-    this.#spare = undefined;
   }
 
   #writeHeader(parts: Uint8Array[], first: number, headroom: boolean, length: number): void {
@@ -202,14 +202,13 @@ export class SendLane {
     return at;
   }
 
-  /** Begins a slab: the present one again when nothing waits in it, else the spare or a larger one. */
+  /** Begins a slab: the present one again when nothing waits in it, else another. */
   #begin(length: number, deadline: number): number {
     const needed = SECTION_HEADER_BYTES + length;
-    if (this.#slab.runs > 0 || this.#slab.bytes.length < needed) {
-      const spare = this.#spare;
-      this.#spare = undefined;
-      const size = Math.min(Math.max(this.#slab.bytes.length * 2, FIRST_SLAB_BYTES), SLAB_BYTES);
-      this.#slab = spare !== undefined && spare.bytes.length >= needed ? spare : newSlab(Math.max(size, needed));
+    const { bytes, runs } = this.#slab;
+    if (runs > 0 || bytes.length < needed) {
+      if (runs === 0) releaseSlab(this.#slab);
+      this.#slab = takeSlab(needed, bytes.length);
     }
     this.#slabEnd = needed;
     this.#pushRun(SECTION_HEADER_BYTES, needed, deadline, true);
@@ -272,7 +271,7 @@ export class SendLane {
   /** The first run is over; `slab` is what it lay in. */
   #skip(slab: Slab | undefined): void {
     this.#head++;
-    if (slab !== undefined && --slab.runs === 0 && slab !== this.#slab) this.#spare = slab;
+    if (slab !== undefined && --slab.runs === 0 && slab !== this.#slab) releaseSlab(slab);
     if (this.#head >= 64 && this.#head * 2 >= this.#runs.length) {
       this.#runs.splice(0, this.#head);
       this.#head = 0;

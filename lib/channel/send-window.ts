@@ -2,7 +2,7 @@
  * How much may be under way: the credit that the receiver granted, and a window that keeps the queue of the path short.
  * A socket hides how much waits in the kernel, so what is bounded is what the peer has not acknowledged.
  */
-import { INITIAL_CREDIT_BYTES } from './record.js';
+import { INITIAL_CREDIT_BYTES, MIN_CUT_BYTES } from './record.js';
 import type { Priority } from './types.js';
 
 const INITIAL_BYTES = INITIAL_CREDIT_BYTES;
@@ -10,19 +10,50 @@ const MIN_BYTES = 32_768;
 const MAX_BYTES = 16_777_216;
 /** Normal messages are not slowed below this: a path whose delay is not ours must not starve them. */
 const MIN_NORMAL_BYTES = 262_144;
-/** Urgent messages may exceed the window by this, so that a full one never delays them by a round trip. */
+/** Room that bulk leaves for normal messages, so that a full window of bulk never delays them by a round trip. */
+const NORMAL_EXTRA_BYTES = 65_536;
+/** Urgent messages may exceed the window by this, for the same reason. */
 const URGENT_EXTRA_BYTES = 16_384;
-/** A round whose lowest round trip exceeds the base by more than this has filled a queue somewhere. */
-const TOLERANCE_MS = 0.5;
-const TOLERANCE_SHARE = 0.25;
-const GROWTH = 1.5;
-const SHRINKAGE = 0.7;
+/** The queue that bulk may build somewhere on the path, as time, or as a share of the base round trip if that is more. */
+const BULK_QUEUE_MS = 0.5;
+const QUEUE_SHARE = 0.25;
+/** The queue that normal messages may build: enough to ride out the pauses of two busy event loops. */
+const NORMAL_QUEUE_MS = 5;
+/** By which the window grows in one round trip at most. */
+const GROWTH = 2;
+/** A window is used in pieces, so a little of it always lies idle. */
+const SLACK_BYTES = 2 * MIN_CUT_BYTES;
 /** The base round trip is the lowest of this time: two halves, the older of which is forgotten as a whole. */
 const HALF_MEMORY_MS = 5_000;
+/** The rate of the path is the highest of so many rounds and so much time, in two halves likewise. */
+const HALF_RATE_ROUNDS = 16;
+const HALF_RATE_MS = 500;
+/** After each half of the memory the queue is let run dry for so many rounds, or the base would creep up with it. */
+const DRAIN_ROUNDS = 2;
+const DRAIN_SHARE = 0.5;
 const PROBES = 16;
+
+/** The highest of the last one to two halves of a memory. */
+class RecentMax {
+  value = 0;
+  #older = 0;
+  #newer = 0;
+
+  add(value: number): void {
+    this.#newer = Math.max(this.#newer, value);
+    this.value = Math.max(this.#older, this.#newer);
+  }
+
+  forgetOlder(): void {
+    this.#older = this.#newer;
+    this.#newer = 0;
+    this.value = this.#older;
+  }
+}
 
 export class SendWindow {
   #bytes = INITIAL_BYTES;
+  #normalBytes = MIN_NORMAL_BYTES;
   #sent = 0;
   #acked = 0;
   #credit = INITIAL_CREDIT_BYTES;
@@ -30,14 +61,21 @@ export class SendWindow {
   /** Offsets and instants of asks that are not answered yet, oldest first. */
   readonly #probeOffsets = new Float64Array(PROBES);
   readonly #probeInstants = new Float64Array(PROBES);
+  /** What was acknowledged when the ask left. */
+  readonly #probeAcked = new Float64Array(PROBES);
   #firstProbe = 0;
   #probes = 0;
+  /** A round begins when the one before it is acknowledged, and ends when what was sent by then is. */
   #roundEnd = 0;
-  #roundRtt = Number.POSITIVE_INFINITY;
   #wasLimiting = false;
   #rtt = Number.POSITIVE_INFINITY;
   #olderRtt = Number.POSITIVE_INFINITY;
   #halfEnds = 0;
+  /** Bytes per ms that the path has carried. */
+  readonly #rate: RecentMax = new RecentMax();
+  #rateRounds = 0;
+  #rateSince = 0;
+  #drainRounds = 0;
 
   get bytes(): number {
     return this.#bytes;
@@ -58,8 +96,8 @@ export class SendWindow {
 
   /** Bytes of this priority that may be sent now. */
   room(priority: Priority): number {
-    let bytes = this.#bytes;
-    if (priority !== 'bulk') bytes = Math.max(bytes, MIN_NORMAL_BYTES);
+    let bytes = priority === 'bulk' ? this.#bytes : this.#normalBytes;
+    if (this.#drainRounds > 0) bytes = Math.min(bytes, this.#drainBytes());
     if (priority === 'urgent') bytes += URGENT_EXTRA_BYTES;
     return Math.min(this.#acked + bytes, this.#credit) - this.#sent;
   }
@@ -84,6 +122,7 @@ export class SendWindow {
     const at = (this.#firstProbe + this.#probes++) % PROBES;
     this.#probeOffsets[at] = this.#sent;
     this.#probeInstants[at] = now;
+    this.#probeAcked[at] = this.#acked;
   }
 
   /** Takes an ack. False when it claims what cannot be: bytes never sent, or credit taken back. */
@@ -92,37 +131,60 @@ export class SendWindow {
     this.#acked = received;
     this.#credit = credit;
     while (this.#probes > 0 && (this.#probeOffsets[this.#firstProbe] as number) <= received) {
-      this.#onRoundTrip(now - (this.#probeInstants[this.#firstProbe] as number), now);
+      this.#onAnswer(this.#firstProbe, now);
       this.#firstProbe = (this.#firstProbe + 1) % PROBES;
       this.#probes--;
     }
-    if (received >= this.#roundEnd) this.#endRound();
+    if (received >= this.#roundEnd) this.#endRound(now);
     return true;
   }
 
-  #onRoundTrip(rtt: number, now: number): void {
-    this.#roundRtt = Math.min(this.#roundRtt, rtt);
+  /**
+   * One round trip, and what was delivered in its course: measured from when the ask left, so that acks that come in a
+   * bunch after a pause do not look like a fast path.
+   */
+  #onAnswer(probe: number, now: number): void {
+    const rtt = now - (this.#probeInstants[probe] as number);
+    if (rtt > 0) this.#rate.add((this.#acked - (this.#probeAcked[probe] as number)) / rtt);
     if (now >= this.#halfEnds) {
       this.#olderRtt = this.#rtt;
       this.#rtt = Number.POSITIVE_INFINITY;
       this.#halfEnds = now + HALF_MEMORY_MS;
+      if (this.#wasLimiting) this.#drainRounds = DRAIN_ROUNDS + 1;
     }
     this.#rtt = Math.min(this.#rtt, rtt);
   }
 
-  #endRound(): void {
-    if (this.#roundRtt !== Number.POSITIVE_INFINITY) {
-      const base = this.minRttMs;
-      const isQueued = this.#roundRtt > base + Math.max(TOLERANCE_MS, base * TOLERANCE_SHARE);
-      // A window that nobody has used up has no part in the delay, and proves nothing about more room.
-      if (this.#wasLimiting) this.#resize(isQueued ? SHRINKAGE : GROWTH);
-    }
+  #endRound(now: number): void {
+    // A window that nobody has used up has no part in the delay, and proves nothing about more room.
+    if (this.#drainRounds > 0) this.#drainRounds--;
+    else if (this.#wasLimiting && this.#rate.value > 0) this.#resize(now);
     this.#roundEnd = this.#sent;
-    this.#roundRtt = Number.POSITIVE_INFINITY;
     this.#wasLimiting = false;
   }
 
-  #resize(factor: number): void {
-    this.#bytes = Math.min(Math.max(Math.floor(this.#bytes * factor), MIN_BYTES), MAX_BYTES);
+  /** To what the path carries in a round trip with no more of a queue than is tolerated. */
+  #resize(now: number): void {
+    const { minRttMs } = this;
+    const queueMs = minRttMs * QUEUE_SHARE;
+    const bulk = this.#rate.value * (minRttMs + Math.max(BULK_QUEUE_MS, queueMs));
+    const normal = this.#rate.value * (minRttMs + Math.max(NORMAL_QUEUE_MS, queueMs));
+    this.#bytes = clamp(Math.min(bulk + SLACK_BYTES, this.#bytes * GROWTH), MIN_BYTES);
+    this.#normalBytes = clamp(
+      Math.max(Math.min(normal, this.#normalBytes * GROWTH), this.#bytes + NORMAL_EXTRA_BYTES),
+      MIN_NORMAL_BYTES,
+    );
+    if (++this.#rateRounds < HALF_RATE_ROUNDS || now - this.#rateSince < HALF_RATE_MS) return;
+    this.#rate.forgetOlder();
+    this.#rateRounds = 0;
+    this.#rateSince = now;
   }
+
+  #drainBytes(): number {
+    return clamp(this.#rate.value * this.minRttMs * DRAIN_SHARE, MIN_BYTES);
+  }
+}
+
+function clamp(bytes: number, min: number): number {
+  return Math.min(Math.max(Math.floor(bytes), min), MAX_BYTES);
 }

@@ -59,13 +59,12 @@ function connectionOf(channel, onBulk) {
   };
   channel.attach({
     onMessage(message, priority) {
-      const bytes = Buffer.from(message.buffer, message.byteOffset, message.length);
       if (priority !== 'bulk') {
-        main.onMessage(bytes);
+        main.onMessage(message);
         return;
       }
       if (bulk === undefined) onBulk?.(openBulk());
-      bulk.onMessage(bytes);
+      bulk.onMessage(message);
     },
     onDrain() {
       main.drain();

@@ -1,11 +1,14 @@
 import t from 'tap';
 import { SendWindow } from '../../lib/channel/send-window.js';
+import type { Priority } from '../../lib/channel/types.js';
+
+const none = (): number => 0;
 
 interface Path {
   readonly bytesPerMs: number;
   readonly baseRttMs: number;
   /** Delay that is not a queue of ours: a busy processor at the other end. */
-  readonly noiseMs: number;
+  readonly noiseMs: (now: number) => number;
 }
 
 interface Outcome {
@@ -16,7 +19,7 @@ interface Outcome {
 }
 
 /** A saturating bulk sender over one bottleneck, in steps of 0.05 ms, with unlimited credit. */
-function saturate(path: Path, durationMs: number): Outcome {
+function saturate(path: Path, durationMs: number, priority: Priority = 'bulk'): Outcome {
   const stepMs = 0.05;
   const window = new SendWindow();
   const inNetwork: { offset: number; asked: boolean; arrivesAt: number }[] = [];
@@ -34,17 +37,18 @@ function saturate(path: Path, durationMs: number): Outcome {
       if (now > durationMs / 2) delivered += 4_096;
       if (next.asked && !window.onAck(next.offset, Number.MAX_SAFE_INTEGER, now)) throw new Error('impossible ack');
     }
-    while (window.room('bulk') >= 4_096) {
+    while (window.room(priority) >= 4_096) {
       sent += 4_096;
       window.onSent(4_096);
       linkFreeAt = Math.max(linkFreeAt, now) + 4_096 / path.bytesPerMs;
-      const isStuck = window.room('bulk') < 4_096;
+      const isStuck = window.room(priority) < 4_096;
       const asked = window.shouldAsk(isStuck);
       if (asked) window.onAsk(now);
+      const arrivedAt = inNetwork.at(-1)?.arrivesAt ?? 0;
       inNetwork.push({
         offset: sent,
         asked,
-        arrivesAt: linkFreeAt + path.baseRttMs + path.noiseMs * (now > 50 ? 1 : 0),
+        arrivesAt: Math.max(arrivedAt, linkFreeAt + path.baseRttMs + path.noiseMs(now)),
       });
     }
     window.onLimited();
@@ -58,16 +62,38 @@ function saturate(path: Path, durationMs: number): Outcome {
 }
 
 t.test('a slow link is kept busy with a queue of milliseconds, not of its whole buffer', async t => {
-  const { queueMs, utilization } = saturate({ bytesPerMs: 12_500, baseRttMs: 0.3, noiseMs: 0 }, 2_000);
+  const { queueMs, utilization } = saturate({ bytesPerMs: 12_500, baseRttMs: 0.3, noiseMs: none }, 2_000);
   t.ok(utilization > 0.95, `${utilization}`);
   t.ok(queueMs < 4, `${queueMs} ms`);
 });
 
 t.test('a long fast path is filled', async t => {
-  const { utilization, queueMs, windowBytes } = saturate({ bytesPerMs: 125_000, baseRttMs: 20, noiseMs: 0 }, 4_000);
+  const { utilization, queueMs, windowBytes } = saturate({ bytesPerMs: 125_000, baseRttMs: 20, noiseMs: none }, 4_000);
   t.ok(windowBytes > 2_000_000, `${windowBytes}`);
   t.ok(utilization > 0.8, `${utilization}`);
   t.ok(queueMs < 15, `${queueMs} ms`);
+});
+
+t.test('normal messages fill a slow link with a queue of few milliseconds too', async t => {
+  const link = { bytesPerMs: 125_000, baseRttMs: 0.2, noiseMs: none };
+  const { utilization, queueMs } = saturate(link, 2_000, 'normal');
+  t.ok(utilization > 0.99, `${utilization}`);
+  t.ok(queueMs < 6, `${queueMs} ms`);
+});
+
+t.test('a receiver that pauses now and then does not starve the path', async t => {
+  // Four milliseconds in every ten somebody else has its processor.
+  const noiseMs = (now: number): number => (now > 50 && now % 10 < 4 ? 4 - (now % 10) : 0);
+  const path = { bytesPerMs: 400_000, baseRttMs: 0.1, noiseMs };
+  const [bulk, normal] = [saturate(path, 2_000), saturate(path, 2_000, 'normal')];
+  t.ok(bulk.utilization > 0.5, `${bulk.utilization}`);
+  t.ok(normal.utilization > 0.9, `${normal.utilization}`);
+});
+
+t.test('the queue does not creep up while a sender saturates the path for minutes', async t => {
+  const { queueMs, utilization } = saturate({ bytesPerMs: 12_500, baseRttMs: 3, noiseMs: none }, 120_000);
+  t.ok(utilization > 0.97, `${utilization}`);
+  t.ok(queueMs < 2, `${queueMs} ms`);
 });
 
 t.test('a sender that does not use its window up keeps it, whatever the delay', async t => {
