@@ -15,6 +15,7 @@ export const ERROR_CODES = {
   // identity and admission
   IDENTITY_FILE_UNSAFE: 'the identity file can be read by others, or is damaged',
   CERTIFICATE_INVALID: 'the certificate of a static key does not verify, is expired, or names another network',
+  CERTIFICATE_SUPERSEDED: 'the peer has shown a certificate of a higher epoch before',
   ROSTER_INVALID: 'the roster does not verify, is older than the one already held, or is expired',
   NOT_ADMITTED: 'the peer is not on the allow-list, was revoked, or admission refused it',
   ADMISSION_UNDECIDED: 'no verdict on the peer came in time, or too many were awaited',

@@ -43,6 +43,8 @@ export const LIMITS = {
   maxCertificateLifetimeMs: 604_800_000,
   clockSkewMs: 300_000,
   maxNetworkIdBytes: 64,
+  /** Peers whose newest certificate is remembered: as many as a roster has. */
+  maxKnownPeers: 4_096,
   maxRosterPeers: 4_096,
   maxRosterRevocations: 4_096,
   maxRosterEdges: 16_384,
@@ -52,6 +54,8 @@ export const LIMITS = {
   maxLabelBytes: 64,
 
   // mesh (overlay.md)
+  /** Capabilities that an application gives its node; the rest of `maxCapabilityBytes` is the node's own. */
+  maxNodeCapabilityBytes: 224,
   maxRelays: 2,
   maxEdgesPerNode: 256,
   maxFrameBytes: 16_384,

@@ -5,6 +5,7 @@
  *
  * It knows formats. It must never know keys, state, or what any of it is good for.
  */
+export { type ChannelHello, decodeChannelHello, encodeChannelHello, RUN_ID_BYTES } from './channel-hello.js';
 export {
   DATA_BACKWARD,
   DATA_FORWARD,

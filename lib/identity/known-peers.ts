@@ -1,0 +1,70 @@
+/**
+ * What earlier handshakes proved about peers: the newest certificate of each. A known peer can be dialled with IK, and a
+ * certificate of a lower epoch than one that was seen is refused, so that a stolen static key dies with the renewal that
+ * replaces it. Bounded, the least recently seen forgotten first.
+ */
+import type { UnixMs } from '../env.js';
+import { HopfairError } from '../errors.js';
+import { LIMITS } from '../limits.js';
+import type { Certificate } from './certificate.js';
+import type { PeerId } from './peer-id.js';
+
+interface Known {
+  readonly certificate: Certificate;
+  readonly seenAt: UnixMs;
+  /** False once a handshake to this key failed: the next one asks the peer for its key again. */
+  readonly trusted: boolean;
+}
+
+/** By then every certificate that was older when this one was seen is expired on any clock. */
+const MEMORY_MS = LIMITS.maxCertificateLifetimeMs + 2 * LIMITS.clockSkewMs;
+
+export class KnownPeers {
+  readonly #byPeer = new Map<PeerId, Known>();
+
+  get size(): number {
+    return this.#byPeer.size;
+  }
+
+  /** Throws CERTIFICATE_SUPERSEDED when a certificate of a higher epoch of this peer was seen. */
+  requireNewest({ peer, epoch }: Certificate, now: UnixMs): void {
+    const known = this.#get(peer, now);
+    if (known !== undefined && epoch < known.certificate.epoch) {
+      const message = `epoch ${epoch} of ${peer} is older than ${known.certificate.epoch}`;
+      throw new HopfairError('CERTIFICATE_SUPERSEDED', message);
+    }
+  }
+
+  /** Of a peer that was admitted: strangers could fill the memory. */
+  remember(certificate: Certificate, now: UnixMs): void {
+    const { peer, epoch } = certificate;
+    const known = this.#get(peer, now);
+    if (known !== undefined && epoch < known.certificate.epoch) return;
+    this.#byPeer.delete(peer);
+    this.#byPeer.set(peer, { certificate, seenAt: now, trusted: true });
+    if (this.#byPeer.size <= LIMITS.maxKnownPeers) return;
+    for (const oldest of this.#byPeer.keys()) {
+      this.#byPeer.delete(oldest);
+      return;
+    }
+  }
+
+  /** The certified static key of the peer, for IK; undefined when none is known that is valid now. */
+  staticKey(peer: PeerId, now: UnixMs): Uint8Array | undefined {
+    const known = this.#get(peer, now);
+    return known?.trusted && now <= known.certificate.expiry ? known.certificate.staticKey : undefined;
+  }
+
+  /** A handshake to the key of this peer failed. Its epoch stays remembered. */
+  distrustKey(peer: PeerId): void {
+    const known = this.#byPeer.get(peer);
+    if (known !== undefined) this.#byPeer.set(peer, { ...known, trusted: false });
+  }
+
+  #get(peer: PeerId, now: UnixMs): Known | undefined {
+    const known = this.#byPeer.get(peer);
+    if (known === undefined || now - known.seenAt <= MEMORY_MS) return known;
+    this.#byPeer.delete(peer);
+    return undefined;
+  }
+}
