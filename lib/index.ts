@@ -33,9 +33,15 @@ export {
 } from './identity/index.js';
 export { LIMITS } from './limits.js';
 export {
+  type AdmissionEvidence,
+  type AdmitPeer,
+  type ConnectionEvent,
+  type ConnectionSnapshot,
+  type ConnectionState,
   createIdentity,
   createNode,
   type DeliveryClass,
+  type DrainOptions,
   type Messaging,
   type Node,
   type NodeOptions,

@@ -3,8 +3,10 @@ import type { HandshakePolicy } from '../channel/types.js';
 import type { CryptoProvider } from '../crypto/interface.js';
 import type { Env } from '../env.js';
 import type { Identity } from '../identity/identity.js';
+import type { KnownPeers } from '../identity/known-peers.js';
 import type { Membership } from '../identity/membership.js';
 import type { PeerId } from '../identity/peer-id.js';
+import type { Admission } from './admission.js';
 import type { RelayOptions } from './types.js';
 
 export interface MeshContext {
@@ -14,8 +16,11 @@ export interface MeshContext {
   readonly identity: Identity;
   readonly networkId: string;
   readonly membership: Membership;
+  /** Whoever proved who it is, in a channel or a session, is let in by this alone. */
+  readonly admission: Admission;
+  readonly knownPeers: KnownPeers;
   /** Undefined when this node does not forward. */
   readonly relay: RelayOptions | undefined;
-  /** For channels and sessions; read anew for each, since certificates are renewed. */
+  /** For channels and sessions; read anew for each, since certificates and evidence are renewed. */
   readonly handshakePolicy: () => HandshakePolicy;
 }

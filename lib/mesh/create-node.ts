@@ -2,11 +2,13 @@
 import { defaultCrypto } from '../crypto/index.js';
 import { systemEnv } from '../env-system.js';
 import { MeshNode } from './mesh-node.js';
-import type { Node, NodeOptions } from './types.js';
+import type { NodeOptions } from './node-options.js';
+import type { Node } from './types.js';
 
 /**
  * Starts a node: it listens, dials, and keeps its channels. Resolves once it listens; channels come up in their own time,
- * told by `peer` events. Rejects with ADDRESS_INVALID or LISTEN_FAILED.
+ * told by `peer` events, and each try to get one by `connection` events. Rejects with INVALID_ARGUMENT for options that
+ * cannot be, ADDRESS_INVALID or LISTEN_FAILED.
  *
  * @example
  * const node = await createNode({

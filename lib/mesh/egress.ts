@@ -29,7 +29,7 @@ const CHANNEL_BACKLOG_BYTES = 65_536;
 const RETRY_MS = 1;
 
 export class Egress {
-  readonly #channel: Channel;
+  readonly #channelNow: () => Channel | undefined;
   readonly #clock: Clock;
   readonly #round: Ingress[] = [];
   readonly #byPeer = new Map<PeerId, Ingress>();
@@ -37,8 +37,9 @@ export class Egress {
   #retrying = false;
   dropped = 0;
 
-  constructor(channel: Channel, clock: Clock) {
-    this.#channel = channel;
+  /** `channelNow` gives the channel at present: one may follow another. */
+  constructor(channelNow: () => Channel | undefined, clock: Clock) {
+    this.#channelNow = channelNow;
     this.#clock = clock;
   }
 
@@ -63,6 +64,13 @@ export class Egress {
     this.#bytes += frame.length;
     if (this.#bytes > LIMITS.maxEgressQueueBytes) this.#dropFromLargest();
     this.pump();
+  }
+
+  /** Drops what waits: the neighbour is gone. */
+  clear(): void {
+    this.#round.length = 0;
+    this.#byPeer.clear();
+    this.#bytes = 0;
   }
 
   /** Sends while the channel has room; called again when it drains. */
@@ -114,12 +122,13 @@ export class Egress {
   }
 
   #hasRoom(): boolean {
-    return this.#channel.stats.queuedBytes < CHANNEL_BACKLOG_BYTES;
+    const channel = this.#channelNow();
+    return channel !== undefined && channel.stats.queuedBytes < CHANNEL_BACKLOG_BYTES;
   }
 
   #send(frame: Uint8Array, urgent: boolean): boolean {
     const priority: Priority = urgent ? 'urgent' : 'normal';
-    return this.#channel.send(frame, { priority });
+    return this.#channelNow()?.send(frame, { priority }) ?? false;
   }
 
   #retryLater(): void {
@@ -127,7 +136,7 @@ export class Egress {
     this.#retrying = true;
     this.#clock.schedule(RETRY_MS, () => {
       this.#retrying = false;
-      if (!this.#channel.closed) this.pump();
+      if (this.#channelNow() !== undefined) this.pump();
     });
   }
 }

@@ -3,28 +3,32 @@
  * see. Everything in it is synchronous; promises exist only at the face.
  */
 import { EventEmitter } from 'eventemitter3';
-import type { CryptoProvider } from '../crypto/interface.js';
-import type { Cancel, Env, Instant } from '../env.js';
+import type { Cancel, Instant } from '../env.js';
 import { HopfairError, requireArgument } from '../errors.js';
+import { KnownPeers } from '../identity/known-peers.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { LIMITS } from '../limits.js';
 import { type Candidate, candidatePaths, describeRoute, explain, LinkStateDatabase } from '../route/index.js';
 import { decodeNeighbourFrame, isDataFrame, type NeighbourFrame } from '../wire/index.js';
+import { Admission } from './admission.js';
 import type { MeshContext } from './context.js';
 import { LinkStateFlood } from './link-state-flood.js';
 import { Links } from './links.js';
 import type { SendOptions, Service } from './messaging.js';
 import { Neighbours } from './neighbours.js';
+import { type CompleteNodeOptions, checkNodeOptions, handshakePolicyOf, type NodeOptions } from './node-options.js';
 import { PathSetups } from './path-setup.js';
 import { PathSwitch, type SwitchCounters } from './path-switch.js';
 import type { PeerLink } from './peer-link.js';
+import { Progress } from './progress.js';
 import { PubSub } from './pubsub.js';
 import { requireService, Services } from './services.js';
 import { SESSION_SERVICE, SessionHandle } from './session-handle.js';
 import type {
+  ConnectionSnapshot,
+  DrainOptions,
   Node,
   NodeEvents,
-  NodeOptions,
   PeerEvent,
   PeerSnapshot,
   Publication,
@@ -34,9 +38,6 @@ import type {
 } from './types.js';
 
 type StateHandler = (peer: PeerId, state: 'up' | 'down') => void;
-
-/** Everything that `createNode` fills in. */
-export type CompleteNodeOptions = NodeOptions & { readonly env: Env; readonly crypto: CryptoProvider };
 
 const IDLE_CHECK_MS = 10_000;
 const SESSION_TIMEOUT_MS = 10_000;
@@ -53,7 +54,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   readonly #services: Services;
   readonly #pubsub: PubSub;
   readonly #stateHandlers = new Set<StateHandler>();
-  readonly #progressWaiters = new Set<() => void>();
+  readonly #progress = new Progress();
   readonly #sessions = new Map<PeerId, SessionHandle>();
   readonly #candidates = new Map<PeerId, readonly Candidate[]>();
   #cancelIdleCheck: Cancel | undefined;
@@ -61,8 +62,9 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
 
   constructor(options: CompleteNodeOptions) {
     super();
-    const { identity, env, crypto, networkId, membership, relay, postQuantum } = options;
-    requireArgument(identity.networkId === networkId, 'the identity belongs to another network');
+    checkNodeOptions(options);
+    const { identity, env, crypto, networkId, membership, relay, admit } = options;
+    const knownPeers = new KnownPeers();
     this.self = identity.peer;
     this.#context = {
       self: identity.peer,
@@ -71,17 +73,26 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       identity,
       networkId,
       membership,
+      knownPeers,
+      admission: new Admission(membership, knownPeers, env.clock, admit),
       relay: relay === true ? {} : relay === false ? undefined : relay,
-      handshakePolicy: () => ({ crypto, identity, networkId, ...(postQuantum !== undefined && { postQuantum }) }),
+      handshakePolicy: handshakePolicyOf(options),
     };
     this.#services = new Services(env.log);
     this.#graph = new LinkStateDatabase({ floorMs: (a, b) => membership.edgeFloorMs(a, b) });
-    this.#neighbours = new Neighbours(this.#context, options.transports, {
-      onUp: peer => this.#onNeighbourUp(peer),
-      onDown: (peer, cause) => this.#onNeighbourDown(peer, cause),
-      onMessage: (from, message) => this.#onMessage(from, message),
-      onDrain: peer => this.#switch.onDrain(peer),
-    });
+    const { transports, handshakeLimits = {}, channelLimits = {} } = options;
+    this.#neighbours = new Neighbours(
+      this.#context,
+      transports,
+      { handshakeLimits, channelLimits },
+      {
+        onUp: peer => this.#onNeighbourUp(peer),
+        onDown: (peer, cause) => this.#onNeighbourDown(peer, cause),
+        onMessage: (from, message) => this.#onMessage(from, message),
+        onDrain: peer => this.#switch.onDrain(peer),
+        onConnection: event => this.emit('connection', event),
+      },
+    );
     this.#switch = new PathSwitch(this.#context, peer => this.#neighbours.channel(peer));
     this.#setups = new PathSetups(
       this.#context,
@@ -99,7 +110,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       candidates: peer => this.#candidatesTo(peer),
       deliver: (from, service, bytes) => this.#services.deliver(from, service, bytes),
       onState: (peer, state, cause) => this.#onLinkState(peer, state, cause),
-      onProgress: () => this.#onProgress(),
+      onProgress: () => this.#progress.tell(),
       onRoute: event => this.emit('route', event),
     });
     this.serve(SESSION_SERVICE, (from, bytes) => this.#sessionHandle(from).receive(bytes));
@@ -199,43 +210,17 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
     if (handle === undefined) {
       handle = new SessionHandle(peer, {
         send: (bytes, options) => this.send(peer, SESSION_SERVICE, bytes, options),
-        untilProgress: signal => this.#untilProgress(signal),
+        untilProgress: signal => this.#progress.next(signal),
       });
       this.#sessions.set(peer, handle);
     }
     return handle;
   }
 
-  /** Resolves when an outbox has more room than before, or the node closes. */
-  #untilProgress(signal?: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
-        this.#progressWaiters.delete(onProgress);
-        reject(new HopfairError('ABORTED', 'the caller gave up waiting'));
-      };
-      const onProgress = (): void => {
-        signal?.removeEventListener('abort', onAbort);
-        resolve();
-      };
-      if (signal?.aborted) onAbort();
-      else {
-        signal?.addEventListener('abort', onAbort, { once: true });
-        this.#progressWaiters.add(onProgress);
-      }
-    });
-  }
-
-  #onProgress(): void {
-    if (this.#progressWaiters.size === 0) return;
-    const waiters = [...this.#progressWaiters];
-    this.#progressWaiters.clear();
-    for (const waiter of waiters) waiter();
-  }
-
   #onLinkState(peer: PeerId, state: 'up' | 'down', cause: string): void {
     this.#emitPeer(peer, state === 'up' ? 'session-up' : 'session-down', cause);
     for (const handler of [...this.#stateHandlers]) handler(peer, state);
-    this.#onProgress();
+    this.#progress.tell();
   }
 
   // ---------------------------------------------------------------- publish and subscribe
@@ -333,19 +318,32 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   }
 
   peers(): readonly PeerSnapshot[] {
+    const addresses = new Map<PeerId, ConnectionSnapshot>();
+    for (const connection of this.connections()) if (connection.peer) addresses.set(connection.peer, connection);
     const known = new Set([...this.#neighbours.peers, ...[...this.#links.all].map(link => link.peer)]);
     for (const { origin } of this.#graph.states) if (origin !== this.self) known.add(origin);
-    return [...known].map(peer => {
-      const channel = this.#neighbours.channel(peer);
-      const rttMs = channel?.stats.minRttMs;
-      return {
-        peer,
-        connected: channel !== undefined,
-        session: this.#links.get(peer)?.up === true,
-        relay: this.#graph.get(peer)?.relay === true,
-        ...(rttMs !== undefined && { rttMs }),
-      };
-    });
+    for (const peer of addresses.keys()) known.add(peer);
+    return [...known].map(peer => this.#peerSnapshot(peer, addresses.get(peer)));
+  }
+
+  #peerSnapshot(peer: PeerId, connection: ConnectionSnapshot | undefined): PeerSnapshot {
+    const channel = this.#neighbours.channel(peer);
+    const rttMs = channel?.stats.minRttMs;
+    const { operator, region } = this.#context.membership.labels(peer);
+    return {
+      peer,
+      connected: channel !== undefined,
+      session: this.#links.get(peer)?.up === true,
+      relay: this.#graph.get(peer)?.relay === true,
+      ...(rttMs !== undefined && { rttMs }),
+      ...(operator !== undefined && { operator }),
+      ...(region !== undefined && { region }),
+      ...(connection !== undefined && { connection }),
+    };
+  }
+
+  connections(): readonly ConnectionSnapshot[] {
+    return this.#neighbours.connections;
   }
 
   why(peer: PeerId): string {
@@ -368,13 +366,12 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
 
   // ---------------------------------------------------------------- end
 
-  async drain(): Promise<void> {
-    this.#requireOpen();
+  async drain(options: DrainOptions = {}): Promise<void> {
+    if (this.#state !== 'draining') this.#requireOpen();
+    if (this.#state === 'open') this.#pubsub.publisher.flush();
     this.#state = 'draining';
-    this.#pubsub.publisher.flush();
-    while (this.#state === 'draining' && [...this.#links.all].some(link => !link.outbox.empty)) {
-      await this.#untilProgress();
-    }
+    const isEmpty = (): boolean => [...this.#links.all].every(link => link.outbox.empty);
+    await this.#progress.until(isEmpty, () => this.#state === 'closed', this.#context.env.clock, options);
   }
 
   async close(): Promise<void> {
@@ -385,7 +382,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
     for (const handle of this.#sessions.values()) handle.close();
     this.#links.close();
     this.#flood.close();
-    this.#onProgress();
+    this.#progress.tell();
     await this.#neighbours.close();
   }
 

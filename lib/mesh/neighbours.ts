@@ -1,72 +1,63 @@
 /**
- * The channels of this node: it dials the peers it was told to, accepts others, keeps one channel per peer, and comes back
- * with jittered back-off when one is lost (channel.md, "Transport phase").
+ * The channels of this node: it listens, makes channels of what its dialler and others dial, keeps one per peer, and ends
+ * those of peers that are no longer admitted.
  */
-import {
-  type Channel,
-  type ChannelHandler,
-  HandshakeGate,
-  openChannel,
-  type Priority,
-  type Role,
-} from '../channel/index.js';
-import type { Cancel, Instant } from '../env.js';
+import { EMPTY } from '../bytes.js';
+import { type Channel, HandshakeGate, openChannel, type Priority, type Role } from '../channel/index.js';
+import type { Cancel, UnixMs } from '../env.js';
 import { HopfairError } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { LIMITS } from '../limits.js';
-import type { Connection, Listener, Transport } from '../transport.js';
-import type { Edge } from '../wire/index.js';
+import type { Connection, Listener, Transport, TransportLimits } from '../transport.js';
+import { type ChannelHello, decodeChannelHello, type Edge, encodeChannelHello, RUN_ID_BYTES } from '../wire/index.js';
 import type { MeshContext } from './context.js';
-import type { PeerAddress } from './types.js';
+import { Dialler, type Expectations } from './dialler.js';
+import type { ChannelSettings } from './node-options.js';
+import { PeerChannels } from './peer-channels.js';
+import type { ConnectionEvent, ConnectionSnapshot, PeerAddress } from './types.js';
 
 export interface NeighboursHost {
   onUp(peer: PeerId): void;
   onDown(peer: PeerId, cause: string): void;
   onMessage(from: PeerId, message: Uint8Array, priority: Priority): void;
   onDrain(peer: PeerId): void;
+  onConnection(event: ConnectionEvent): void;
 }
 
-interface Neighbour {
-  readonly channel: Channel;
-  readonly since: Instant;
-}
-
-interface Target extends PeerAddress {
-  /** Whom the last channel to this address reached. */
-  reached: PeerId | undefined;
-  failures: number;
-  cancel: Cancel | undefined;
-  busy: boolean;
-}
-
-/** Two channels that come up within this time were dialled at once. */
-const SIMULTANEOUS_MS = 2_000;
-/** After a channel was lost: everybody who lost it with us comes back within this span, not at once. */
-const RECONNECT_SPREAD_MS = 5_000;
-const RETRY_MS = 250;
-const MAX_RETRY_MS = 30_000;
-const HEALTHY_MS = 30_000;
-const ADMISSION_CHECK_MS = 1_000;
+const ADMISSION_CHECK_MS = 500;
 /** Cost of an edge before its round-trip time is known. */
 const UNKNOWN_COST_MS = 1;
 
 export class Neighbours {
   readonly #context: MeshContext;
-  readonly #transports: readonly Transport[];
+  readonly #settings: ChannelSettings;
   readonly #host: NeighboursHost;
+  readonly #limits: TransportLimits = { maxMessageBytes: LIMITS.maxMessageBytes };
   readonly #gate: HandshakeGate;
-  readonly #channels = new Map<PeerId, Neighbour>();
-  readonly #targets: Target[] = [];
+  readonly #dialler: Dialler;
+  readonly #channels = new Map<PeerId, PeerChannels>();
   readonly #listeners: Listener[] = [];
   readonly #opening = new Set<Cancel>();
+  readonly #startedAt: UnixMs;
+  readonly #runId: Uint8Array;
+  #losses = 0;
   #cancelCheck: Cancel | undefined;
   #closed = false;
+  #onAllClosed: (() => void) | undefined;
 
-  constructor(context: MeshContext, transports: readonly Transport[], host: NeighboursHost) {
+  constructor(context: MeshContext, transports: readonly Transport[], settings: ChannelSettings, host: NeighboursHost) {
+    const { env } = context;
     this.#context = context;
-    this.#transports = transports;
+    this.#settings = settings;
     this.#host = host;
-    this.#gate = new HandshakeGate(context.env.clock);
+    this.#startedAt = env.clock.unix();
+    this.#runId = env.rng.bytes(RUN_ID_BYTES);
+    this.#gate = new HandshakeGate(env.clock, settings.handshakeLimits);
+    this.#dialler = new Dialler(context, transports, this.#limits, {
+      isConnected: peer => this.#channels.get(peer)?.isConnected === true,
+      open: (connection, expectations, done) => this.#open(connection, 'initiator', expectations, done),
+      onConnection: event => host.onConnection(event),
+    });
     this.#checkAdmissionLater();
   }
 
@@ -74,10 +65,17 @@ export class Neighbours {
     return this.#listeners.map(listener => listener.address);
   }
 
-  get peers(): readonly PeerId[] {
-    return [...this.#channels.keys()];
+  get connections(): readonly ConnectionSnapshot[] {
+    return this.#dialler.connections;
   }
 
+  get peers(): readonly PeerId[] {
+    const peers: PeerId[] = [];
+    for (const [peer, channels] of this.#channels) if (channels.isConnected) peers.push(peer);
+    return peers;
+  }
+
+  /** Where messages to the peer go at present. */
   channel(peer: PeerId): Channel | undefined {
     return this.#channels.get(peer)?.channel;
   }
@@ -86,6 +84,7 @@ export class Neighbours {
   edges(): readonly Edge[] {
     const edges: Edge[] = [];
     for (const [peer, { channel }] of this.#channels) {
+      if (channel === undefined) continue;
       if (edges.length === LIMITS.maxEdgesPerNode) break;
       const { minRttMs } = channel.stats;
       edges.push({ peer, costMs: minRttMs === undefined ? UNKNOWN_COST_MS : minRttMs / 2 });
@@ -97,150 +96,108 @@ export class Neighbours {
 
   /** Rejects with ADDRESS_INVALID or LISTEN_FAILED. */
   async listen(address: string): Promise<void> {
-    const transport = this.#transportFor(address);
+    const transport = this.#dialler.transportFor(address);
     if (transport.listen === undefined) {
       throw new HopfairError('ADDRESS_INVALID', `this platform cannot listen on ${address}`);
     }
-    const limits = { maxMessageBytes: LIMITS.maxMessageBytes };
-    const listener = await transport.listen(address, limits, connection => this.#open(connection, 'responder'));
+    const listener = await transport.listen(address, this.#limits, connection => {
+      this.#open(connection, 'responder', {}, () => undefined);
+    });
     if (this.#closed) await listener.close();
     else this.#listeners.push(listener);
   }
 
   /** Keeps a channel to this address from now on. Throws ADDRESS_INVALID when no transport takes it. */
   keep(address: PeerAddress): void {
-    this.#transportFor(address.address);
-    const target: Target = { ...address, reached: undefined, failures: 0, cancel: undefined, busy: false };
-    this.#targets.push(target);
-    this.#dial(target);
+    this.#dialler.keep(address);
   }
 
-  #transportFor(address: string): Transport {
-    const scheme = address.split(':', 1)[0] ?? '';
-    const transport = this.#transports.find(candidate => candidate.schemes.includes(scheme));
-    if (transport === undefined) throw new HopfairError('ADDRESS_INVALID', `no transport takes "${address}"`);
-    return transport;
-  }
-
-  #dial(target: Target): void {
-    target.cancel = undefined;
-    const known = target.peer ?? target.reached;
-    if (this.#closed || target.busy || (known !== undefined && this.#channels.has(known))) return;
-    target.busy = true;
-    const stop = this.#transportFor(target.address).dial(
-      target.address,
-      { maxMessageBytes: LIMITS.maxMessageBytes },
-      {
-        onConnection: connection => {
-          this.#opening.delete(stop);
-          this.#open(connection, 'initiator', target);
-        },
-        onError: error => {
-          this.#opening.delete(stop);
-          this.#dialFailed(target, error);
-        },
-      },
-    );
-    this.#opening.add(stop);
-  }
-
-  #dialFailed(target: Target, error: HopfairError): void {
-    target.busy = false;
-    target.failures += 1;
-    this.#context.env.log.debug('dial-failed', { address: target.address, code: error.code, cause: error.message });
-    this.#redialLater(target, Math.min(RETRY_MS * 2 ** (target.failures - 1), MAX_RETRY_MS));
-  }
-
-  /** Full jitter: anywhere below the bound. */
-  #redialLater(target: Target, boundMs: number): void {
-    if (this.#closed || target.cancel !== undefined) return;
-    const { clock, rng } = this.#context.env;
-    target.cancel = clock.schedule(boundMs * rng.float(), () => this.#dial(target));
-  }
-
-  #open(connection: Connection, role: Role, target?: Target): void {
+  #open(
+    connection: Connection,
+    role: Role,
+    expectations: Expectations,
+    done: (outcome: PeerId | HopfairError) => void,
+  ): void {
     if (this.#closed) {
       connection.destroy();
       return;
     }
-    const { env, membership, handshakePolicy } = this.#context;
+    const { env, admission, handshakePolicy } = this.#context;
+    const policy = handshakePolicy();
+    const localLosses = this.#losses;
+    let hello: ChannelHello | undefined;
     const giveUp = openChannel(
       connection,
       {
-        ...handshakePolicy(),
+        ...policy,
+        capabilities: this.#hello(policy.capabilities),
         env,
         role,
-        admit: peer => membership.isAdmitted(peer, env.clock.unix()),
+        limits: this.#settings.channelLimits,
+        admit: (peer, evidence) => {
+          hello = helloOf(evidence.capabilities);
+          const capabilities = hello?.capabilities ?? evidence.capabilities;
+          return admission.decide(peer, { ...evidence, capabilities, context: 'channel' });
+        },
         ...(role === 'responder' && { gate: this.#gate }),
-        ...(target?.peer !== undefined && { expectedPeer: target.peer }),
+        ...expectations,
       },
       {
         onChannel: channel => {
           this.#opening.delete(giveUp);
-          if (target !== undefined) {
-            target.busy = false;
-            target.reached = channel.peer;
-          }
-          this.#onChannel(channel);
+          this.#adopt(channel, localLosses, hello);
+          done(channel.peer);
         },
         onFailed: error => {
           this.#opening.delete(giveUp);
-          env.log.info('channel-failed', { address: connection.remoteAddress, code: error.code });
-          if (target !== undefined) this.#dialFailed(target, error);
+          env.log.info('channel-failed', { address: connection.remoteAddress, role, code: error.code });
+          done(error);
         },
       },
     );
     this.#opening.add(giveUp);
   }
 
+  #hello(capabilities: Uint8Array = EMPTY): Uint8Array {
+    return encodeChannelHello({
+      startedAtUnixMs: this.#startedAt,
+      runId: this.#runId,
+      losses: this.#losses,
+      capabilities,
+    });
+  }
+
   // ---------------------------------------------------------------- one channel per peer
 
-  #onChannel(channel: Channel): void {
+  #adopt(channel: Channel, localLosses: number, hello: ChannelHello | undefined): void {
     const { peer } = channel;
-    const present = this.#channels.get(peer);
-    if (this.#closed || (present !== undefined && !this.#replaces(channel, present))) {
-      channel.attach(ignoring);
-      channel.close();
-      return;
+    let channels = this.#channels.get(peer);
+    if (channels === undefined) {
+      channels = this.#channelsOf(peer);
+      this.#channels.set(peer, channels);
     }
-    const neighbour: Neighbour = { channel, since: this.#context.env.clock.now() };
-    this.#channels.set(peer, neighbour);
-    const handler: ChannelHandler = {
-      onMessage: (message, priority) => {
-        if (this.#channels.get(peer) === neighbour) this.#host.onMessage(peer, message, priority);
+    channels.adopt(channel, localLosses, hello);
+  }
+
+  #channelsOf(peer: PeerId): PeerChannels {
+    const { self, env } = this.#context;
+    return new PeerChannels(self, peer, env.clock, {
+      onUp: () => {
+        this.#host.onUp(peer);
+        this.#dialler.peerUp(peer);
       },
+      onDown: cause => {
+        this.#losses += 1;
+        this.#host.onDown(peer, cause.code);
+        this.#dialler.peerDown(peer, cause);
+      },
+      onMessage: (message, priority) => this.#host.onMessage(peer, message, priority),
       onDrain: () => this.#host.onDrain(peer),
-      onClose: cause => this.#onClosed(peer, neighbour, cause),
-    };
-    if (present !== undefined) {
-      this.#host.onDown(peer, 'replaced by a newer channel');
-      present.channel.close();
-    }
-    this.#host.onUp(peer);
-    channel.attach(handler);
-  }
-
-  /**
-   * Of two channels dialled at once, both ends keep the one that the smaller PeerId dialled. Otherwise the newer one
-   * stands: whoever dials has lost the older one.
-   */
-  #replaces(channel: Channel, present: Neighbour): boolean {
-    const simultaneous = this.#context.env.clock.now() - present.since < SIMULTANEOUS_MS;
-    if (!simultaneous || channel.role === present.channel.role) return true;
-    const smallerIsSelf = this.#context.self < channel.peer;
-    return (channel.role === 'initiator') === smallerIsSelf;
-  }
-
-  #onClosed(peer: PeerId, neighbour: Neighbour, cause: HopfairError | undefined): void {
-    if (this.#channels.get(peer) !== neighbour) return;
-    this.#channels.delete(peer);
-    this.#host.onDown(peer, cause?.code ?? 'closed');
-    const { clock } = this.#context.env;
-    for (const target of this.#targets) {
-      if ((target.peer ?? target.reached) !== peer) continue;
-      if (clock.now() - neighbour.since > HEALTHY_MS) target.failures = 0;
-      this.#redialLater(target, RECONNECT_SPREAD_MS);
-    }
+      onEmpty: () => {
+        this.#channels.delete(peer); // a later channel makes a new one
+        if (this.#channels.size === 0) this.#onAllClosed?.();
+      },
+    });
   }
 
   /** A revocation closes channels within a second; a certificate is renewed while half of its life is left. */
@@ -249,27 +206,30 @@ export class Neighbours {
     this.#cancelCheck = env.clock.schedule(ADMISSION_CHECK_MS, () => {
       const unix = env.clock.unix();
       if (unix >= identity.renewalDue) identity.renew(unix);
-      for (const [peer, { channel }] of this.#channels) {
-        if (!membership.isAdmitted(peer, unix)) channel.revoke();
+      for (const [peer, channels] of [...this.#channels]) {
+        if (!membership.isAdmitted(peer, unix)) channels.revoke();
       }
       this.#checkAdmissionLater();
     });
   }
 
-  /** Ends everything; resolves when the listeners are closed. */
+  /** Ends everything: resolves when each channel has ended, which takes `closeTimeoutMs` at most, and no address is bound. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelCheck?.();
-    for (const target of this.#targets) target.cancel?.();
+    this.#dialler.close();
     for (const cancel of this.#opening) cancel();
     this.#opening.clear();
-    for (const { channel } of [...this.#channels.values()]) channel.close();
-    await Promise.all(this.#listeners.map(listener => listener.close()));
+    const ended = new Promise<void>(resolve => {
+      this.#onAllClosed = resolve;
+      if (this.#channels.size === 0) resolve();
+    });
+    for (const channels of [...this.#channels.values()]) channels.close();
+    await Promise.all([ended, ...this.#listeners.map(listener => listener.close())]);
   }
 }
 
-const ignoring: ChannelHandler = {
-  onMessage: () => undefined,
-  onDrain: () => undefined,
-  onClose: () => undefined,
-};
+/** Undefined for a peer that says nothing of itself. Throws DECODE_FAILED, which refuses the peer, for anything else. */
+function helloOf(capabilities: Uint8Array): ChannelHello | undefined {
+  return capabilities.length === 0 ? undefined : decodeChannelHello(capabilities);
+}

@@ -74,6 +74,7 @@ export class PathSwitch implements PathOutlet {
 
   /** The channel to a neighbour died: so did every path over it. */
   neighbourLost(peer: PeerId): void {
+    this.#egress.get(peer)?.clear();
     this.#egress.delete(peer);
     for (const hop of [...this.#labels.incoming.of(peer), ...this.#labels.outgoing.of(peer)]) {
       if ('end' in hop) hop.end.deliverClose('next-hop-lost');
@@ -138,9 +139,8 @@ export class PathSwitch implements PathOutlet {
   #forward(from: PeerId, to: PeerId, frame: Uint8Array): void {
     let egress = this.#egress.get(to);
     if (egress === undefined) {
-      const channel = this.#channelTo(to);
-      if (channel === undefined) return;
-      egress = new Egress(channel, this.#context.env.clock);
+      if (this.#channelTo(to) === undefined) return;
+      egress = new Egress(() => this.#channelTo(to), this.#context.env.clock);
       this.#egress.set(to, egress);
     }
     this.counters.forwarded += 1;

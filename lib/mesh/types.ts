@@ -1,36 +1,9 @@
 /** What an application sees of a node. The classes behind these interfaces are in the other files of this folder. */
 import type { EventEmitter } from 'eventemitter3';
-import type { PostQuantumPolicy } from '../channel/types.js';
-import type { CryptoProvider } from '../crypto/interface.js';
-import type { Env } from '../env.js';
-import type { Identity } from '../identity/identity.js';
-import type { Membership } from '../identity/membership.js';
+import type { ErrorCode } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
 import type { Route, RouteEvent } from '../route/explain.js';
-import type { Transport } from '../transport.js';
 import type { Messaging, SendOptions } from './messaging.js';
-
-export interface NodeOptions {
-  readonly identity: Identity;
-  readonly networkId: string;
-  readonly transports: readonly Transport[];
-  /** Addresses to listen on, e.g. `ws://127.0.0.1:0`. Default: none. */
-  readonly listen?: readonly string[];
-  /** Neighbours to keep channels with. Default: none, and only those who dial. */
-  readonly peers?: readonly PeerAddress[];
-  /** Who may open channels and sessions, and be a relay of ours. */
-  readonly membership: Membership;
-  /** Forward for others. Default: false. */
-  readonly relay?: boolean | RelayOptions;
-  /** Default `required`: every handshake, of channels and of sessions, is hybrid with ML-KEM. */
-  readonly postQuantum?: PostQuantumPolicy;
-  /** Publications that are kept for subscribers that missed them, per topic. Default: 1,024. */
-  readonly publicationHistory?: number;
-  /** Default: the fastest backend of the platform. */
-  readonly crypto?: CryptoProvider;
-  /** Default: `systemEnv()`, the surroundings of this process, tab or worker. */
-  readonly env?: Env;
-}
 
 /** A frame as the operator of a relay sees it: whence, whither, how large, when, and its lane; never what it says. */
 export interface ForwardedFrame {
@@ -67,6 +40,32 @@ export interface RouteSnapshot {
   readonly quarantined: boolean;
 }
 
+/**
+ * What becomes of an address that this node keeps a channel to. `waiting`: it is dialled again at `nextTryAtMs`.
+ * `refused`: the same, but somebody has to change something first (admission, network, certificate, suite, key).
+ */
+export type ConnectionState = 'connecting' | 'connected' | 'waiting' | 'refused';
+
+export interface ConnectionSnapshot {
+  readonly address: string;
+  readonly state: ConnectionState;
+  /** Who is expected there, or was reached last. */
+  readonly peer?: PeerId;
+  /** Tries in a row that came to nothing; 0 after a channel that lived 30 s. */
+  readonly failures: number;
+  /** Why the last channel or try ended; `code` is stable. */
+  readonly cause?: { readonly code: ErrorCode; readonly message: string };
+  /** On the clock of the node, as `atMs` of the events; undefined unless the address waits. */
+  readonly nextTryAtMs?: number;
+}
+
+/** A change of state of an address. */
+export interface ConnectionEvent extends ConnectionSnapshot {
+  /** Until `nextTryAtMs`. */
+  readonly nextTryInMs?: number;
+  readonly atMs: number;
+}
+
 export interface PeerSnapshot {
   readonly peer: PeerId;
   /** A channel to it is open. */
@@ -76,6 +75,11 @@ export interface PeerSnapshot {
   readonly relay: boolean;
   /** Round-trip time of the channel in ms, when a channel is open. */
   readonly rttMs?: number;
+  /** What membership says of it: who runs it and where. */
+  readonly operator?: string;
+  readonly region?: string;
+  /** The address of this peer that this node keeps a channel to, if it does: state, cause and next try. */
+  readonly connection?: ConnectionSnapshot;
 }
 
 export interface PeerEvent {
@@ -104,6 +108,11 @@ export interface SubscribeOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface DrainOptions {
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
 export interface SendMessageOptions extends SendOptions {
   readonly signal?: AbortSignal;
 }
@@ -126,6 +135,8 @@ export interface Session {
 export type NodeEvents = {
   route: (event: RouteEvent) => void;
   peer: (event: PeerEvent) => void;
+  /** An address of `peers` was dialled, connected, lost or refused: with the cause and the time of the next try. */
+  connection: (event: ConnectionEvent) => void;
 };
 
 export interface Node extends Messaging, Pick<EventEmitter<NodeEvents>, 'on' | 'once' | 'off'> {
@@ -140,9 +151,20 @@ export interface Node extends Messaging, Pick<EventEmitter<NodeEvents>, 'on' | '
   subscribe(topic: string, options?: SubscribeOptions): AsyncIterableIterator<Publication>;
   routes(): readonly RouteSnapshot[];
   peers(): readonly PeerSnapshot[];
+  /** The addresses that this node keeps channels to, those included where nobody was reached yet. */
+  connections(): readonly ConnectionSnapshot[];
   /** Explains, in lines for people, the present routes to a peer and the last decisions about them. */
   why(peer: PeerId): string;
-  /** Resolves when all that was queued is receipted; takes nothing new meanwhile. */
-  drain(): Promise<void>;
+  /**
+   * Takes nothing new from the application from now on: `send`, `publish`, `session` and `subscribe` throw INVALID_STATE.
+   * Resolves when all that was queued is receipted; what passes its ttl, and what was for a peer that is gone for good
+   * (`session-down`), is not waited for. May be called again. Rejects with TIMEOUT after `timeoutMs` (default: never),
+   * ABORTED by the signal, INVALID_STATE when the node is closed meanwhile; the node goes on draining until `close`.
+   *
+   * @example
+   * await node.drain({ timeoutMs: 5_000 }).finally(() => node.close());
+   */
+  drain(options?: DrainOptions): Promise<void>;
+  /** Ends sessions and channels with authenticated ends; resolves when those have left, after 5 s at most. */
   close(): Promise<void>;
 }

@@ -293,7 +293,14 @@ t.test('strangers get nowhere', async t => {
   const { mesh, a, b } = await diamond();
   const outsider = mesh.add('x', ['r1', 'r2'], { outsider: true });
   await mesh.run(3_000);
-  t.same(outsider.node.peers(), [], 'no channel');
+  t.same(
+    outsider.node.peers().map(({ connected, connection }) => [connected, connection?.state, connection?.cause?.code]),
+    [
+      [false, 'refused', 'NOT_ADMITTED'],
+      [false, 'refused', 'NOT_ADMITTED'],
+    ],
+    'no channel, and it is told why',
+  );
   t.throws(() => a.node.send(outsider.peer, 's', new Uint8Array(1)), { code: 'NOT_ADMITTED' });
   mesh.membership.revoke(b.peer);
   await mesh.run(1_500);
