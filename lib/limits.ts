@@ -4,23 +4,32 @@
  */
 export const LIMITS = {
   // transports and channels (channel.md, "Under attack")
-  /** Largest message on a connection: a record of 64 KiB and its header. */
+  /** Largest message on a connection once its peer is authenticated: a record of 64 KiB and its header. */
   maxMessageBytes: 65_600,
-  /** First handshake message: XXhfs needs 1,216 bytes and a payload. */
+  /** Largest message until the first is taken: XXhfs needs 1,216 bytes, IKhfs with full capabilities below 3 KiB. */
   maxFirstHandshakeBytes: 4_096,
-  /** Later handshake messages: attestation evidence may be large. */
+  /** Then, until the handshake is done: attestation evidence may be large. */
   maxHandshakeBytes: 16_384,
+  /** From the accept of the socket, TLS and HTTP upgrade included. */
   firstHandshakeTimeoutMs: 1_000,
   handshakeTimeoutMs: 5_000,
   admitTimeoutMs: 5_000,
   /** Verdicts on authenticated peers that listeners await at once: each is a question to the application. */
   maxAdmissions: 256,
+  /** Connections that are not authenticated yet, those in their HTTP upgrade included; strangers may have half. */
   maxHalfOpen: 1_024,
   /** Handshakes per second and address (IPv4 address or IPv6 /64), and the burst. */
   handshakesPerSecond: 20,
   handshakeBurst: 5,
   /** Share of one core that handshakes may take. */
   handshakeCpuShare: 0.2,
+  /** What they may take of it at once, in ms; strangers may have the upper half. */
+  handshakeCpuBurstMs: 500,
+  /** Addresses whose peers were admitted: half of the slots and of the time are kept for them, for so long. */
+  trustedAddressMs: 600_000,
+  maxTrustedAddresses: 4_096,
+  /** Addresses whose rate is remembered; the oldest is forgotten first, which only makes it whole again. */
+  maxRatedAddresses: 16_384,
   /** Bytes that wait in a channel for the connection, per channel. */
   maxChannelQueueBytes: 4_194_304,
   /** Bytes received that a paused application has not taken, per channel: the credit that the peer is granted. */

@@ -29,8 +29,11 @@ export interface WebSocketOptions {
 }
 
 const SCHEMES = ['ws', 'wss'];
-/** What ws may keep besides the bytes of one message: it holds an object for every fragment and for every chunk read. */
-const RECEIVER_LIMITS = { maxFragments: 64, maxBufferedChunks: 256, maxPendingAutoPongs: 16 };
+/**
+ * What ws may keep besides the bytes of one message: it holds an object for every fragment and for every chunk read. And
+ * how long it waits for the other end's close frame.
+ */
+const RECEIVER_LIMITS = { maxFragments: 64, maxBufferedChunks: 256, maxPendingAutoPongs: 16, closeTimeout: 5_000 };
 /** Headers of frames and pings on top of the bytes of a message, while these are counted. */
 const MAX_FRAMING_BYTES = 1_024;
 const TOO_LARGE = new Set([

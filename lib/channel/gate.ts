@@ -8,7 +8,7 @@ import { addressKey, isLoopback } from './address-key.js';
 import { AdmissionSlots } from './admission-slots.js';
 
 export interface HandshakeGateOptions {
-  /** Connections that are not authenticated yet. Default 1,024. */
+  /** Connections that are not authenticated yet; strangers may have half of them. Default 1,024. */
   readonly maxHalfOpen?: number;
   /** Per IPv4 address or IPv6 /64. Default 20, burst 5. */
   readonly handshakesPerSecond?: number;
@@ -17,32 +17,57 @@ export interface HandshakeGateOptions {
   readonly maxAdmissions?: number;
   /** Share of one core that handshakes may take. Default 0.2. */
   readonly cpuShare?: number;
+  /** Time of one core that handshakes may take at once; strangers may have half of it. Default 500. */
+  readonly cpuBurstMs?: number;
+  /** Addresses whose peers were admitted: for how long that counts, and how many are remembered. Default 600,000; 4,096. */
+  readonly trustMs?: number;
+  readonly maxTrustedAddresses?: number;
+  /** Addresses whose rate is remembered. Default 16,384. */
+  readonly maxRatedAddresses?: number;
   /** Addresses without a rate. Default: loopback, where only this host's own programs are. */
   readonly isExempt?: (remoteAddress: string) => boolean;
 }
 
-/** One half-open connection, until `leave`; what is said after the first one counts for nothing. */
+/** One half-open connection, from its accept until `leave`. */
 export interface HandshakeTicket {
-  /** The first message has come: the connection is no longer evicted. */
-  onFirstMessage(): void;
-  /** Processor time that the handshake took. False once the budget is used up: go no further. */
-  spend(ms: number): boolean;
-  leave(authenticated: boolean): void;
+  /**
+   * Its first message has come, so it is evicted no more. False when no time is left for another handshake: the message
+   * is to be refused unread.
+   */
+  onFirstMessage(): boolean;
+  /** Runs a part of the handshake at the expense of the budget. */
+  run<T>(work: () => T): T;
+  /** Whether the handshake may go on: what has begun may use up what is kept for others, but no more. */
+  mayGoOn(): boolean;
+  /** It failed, and is closed as soon as its answer has left: until then it holds its place, unless somebody needs it. */
+  onFailed(): void;
+  /** Its peer was admitted: for a while this address is no stranger's. */
+  onAdmitted(): void;
+  /** The connection is closed, or authenticated. */
+  leave(): void;
+}
+
+export interface HandshakeGateStats {
+  readonly halfOpen: number;
+  /** Turned away at the door. */
+  readonly refused: number;
+  /** Dropped because another needed the place. */
+  readonly evicted: number;
+  /** Time of one core that handshakes took so far. */
+  readonly spentMs: number;
 }
 
 interface Entry {
-  readonly key: string;
   readonly evict: () => void;
-  readonly trusted: boolean;
-  waiting: boolean;
+  readonly leave: () => void;
 }
 
-/** Addresses whose rate is remembered; the oldest is forgotten first, which only makes it whole again. */
-const MAX_ADDRESSES = 16_384;
-/** Addresses that authenticated recently: half of the slots and of the processor budget are kept for them. */
-const MAX_TRUSTED = 4_096;
-const TRUST_MS = 600_000;
-const BUDGET_BURST_MS = 500;
+/**
+ * One call of a handshake is counted with its time on the clock, and at most this: where the process was stopped or
+ * the machine slept meanwhile, the clock says much more than was spent. The slowest hybrid step in pure JavaScript
+ * takes less.
+ */
+const MAX_CALL_MS = 50;
 
 /** A bucket that fills by `perMs` up to `capacity`. */
 class TokenBucket {
@@ -83,14 +108,21 @@ export class HandshakeGate {
   readonly #maxHalfOpen: number;
   readonly #perSecond: number;
   readonly #burst: number;
+  readonly #cpuBurstMs: number;
+  readonly #trustMs: number;
+  readonly #maxTrusted: number;
+  readonly #maxRated: number;
   readonly #isExempt: (remoteAddress: string) => boolean;
   readonly #budget: TokenBucket;
-  readonly #halfOpen = new Set<Entry>();
+  /** Who may be evicted, the oldest first: strangers that have said nothing yet, or whose handshake has failed. */
+  readonly #evictable = new Set<Entry>();
+  #halfOpen = 0;
   #strangers = 0;
   readonly #buckets = new Map<string, TokenBucket>();
   readonly #trusted = new Map<string, Instant>();
   #refused = 0;
   #evicted = 0;
+  #spentMs = 0;
 
   constructor(clock: Clock, options: HandshakeGateOptions = {}) {
     this.admissions = new AdmissionSlots(options.maxAdmissions ?? LIMITS.maxAdmissions);
@@ -98,12 +130,16 @@ export class HandshakeGate {
     this.#maxHalfOpen = options.maxHalfOpen ?? LIMITS.maxHalfOpen;
     this.#perSecond = options.handshakesPerSecond ?? LIMITS.handshakesPerSecond;
     this.#burst = options.handshakeBurst ?? LIMITS.handshakeBurst;
+    this.#cpuBurstMs = options.cpuBurstMs ?? LIMITS.handshakeCpuBurstMs;
+    this.#trustMs = options.trustMs ?? LIMITS.trustedAddressMs;
+    this.#maxTrusted = options.maxTrustedAddresses ?? LIMITS.maxTrustedAddresses;
+    this.#maxRated = options.maxRatedAddresses ?? LIMITS.maxRatedAddresses;
     this.#isExempt = options.isExempt ?? isLoopback;
-    this.#budget = new TokenBucket(BUDGET_BURST_MS, options.cpuShare ?? LIMITS.handshakeCpuShare, clock.now());
+    this.#budget = new TokenBucket(this.#cpuBurstMs, options.cpuShare ?? LIMITS.handshakeCpuShare, clock.now());
   }
 
-  get stats(): { readonly halfOpen: number; readonly refused: number; readonly evicted: number } {
-    return { halfOpen: this.#halfOpen.size, refused: this.#refused, evicted: this.#evicted };
+  get stats(): HandshakeGateStats {
+    return { halfOpen: this.#halfOpen, refused: this.#refused, evicted: this.#evicted, spentMs: this.#spentMs };
   }
 
   /** A ticket, or undefined when the connection must be dropped. `evict` is called when another takes its place. */
@@ -111,28 +147,54 @@ export class HandshakeGate {
     const now = this.#clock.now();
     const key = addressKey(remoteAddress);
     const trusted = this.#isTrusted(key, now);
-    const floor = trusted ? 0 : BUDGET_BURST_MS / 2;
-    if (this.#budget.level(now) <= floor || !this.#isWithinRate(key, remoteAddress, now) || !this.#makeRoom(trusted)) {
+    if (!this.#mayBegin(trusted, now) || !this.#isWithinRate(key, remoteAddress, now) || !this.#makeRoom(trusted)) {
       this.#refused++;
       return undefined;
     }
-    const entry: Entry = { key, evict, trusted, waiting: true };
-    this.#halfOpen.add(entry);
-    if (!trusted) this.#strangers++;
+    let isIn = true;
+    const leave = (): void => {
+      if (!isIn) return;
+      isIn = false;
+      this.#evictable.delete(entry);
+      this.#halfOpen--;
+      if (!trusted) this.#strangers--;
+    };
+    const entry: Entry = { evict, leave };
+    this.#halfOpen++;
+    if (!trusted) {
+      this.#strangers++;
+      this.#evictable.add(entry);
+    }
     return {
       onFirstMessage: () => {
-        entry.waiting = false;
+        this.#evictable.delete(entry);
+        return this.#mayBegin(trusted, this.#clock.now());
       },
-      spend: ms => {
-        const at = this.#clock.now();
-        this.#budget.take(ms, at);
-        return this.#budget.level(at) > 0;
+      run: work => this.#run(work),
+      mayGoOn: () => this.#budget.level(this.#clock.now()) > 0,
+      onFailed: () => {
+        if (isIn && !trusted) this.#evictable.add(entry);
       },
-      leave: authenticated => {
-        this.#remove(entry);
-        if (authenticated) this.#trust(key, this.#clock.now());
-      },
+      onAdmitted: () => this.#trust(key, this.#clock.now()),
+      leave,
     };
+  }
+
+  /** Strangers leave half of the budget to those who are known. */
+  #mayBegin(trusted: boolean, now: Instant): boolean {
+    return this.#budget.level(now) > (trusted ? 0 : this.#cpuBurstMs / 2);
+  }
+
+  #run<T>(work: () => T): T {
+    const begun = this.#clock.now();
+    try {
+      return work();
+    } finally {
+      const now = this.#clock.now();
+      const spentMs = Math.min(now - begun, MAX_CALL_MS);
+      this.#spentMs += spentMs;
+      this.#budget.take(spentMs, now);
+    }
   }
 
   #isWithinRate(key: string, remoteAddress: string, now: Instant): boolean {
@@ -141,41 +203,36 @@ export class HandshakeGate {
     if (bucket === undefined) {
       bucket = new TokenBucket(this.#burst, this.#perSecond / 1_000, now);
       this.#buckets.set(key, bucket);
-      forgetOldest(this.#buckets, MAX_ADDRESSES);
+      forgetOldest(this.#buckets, this.#maxRated);
     }
     if (bucket.level(now) < 1) return false;
     bucket.take(1, now);
     return true;
   }
 
-  /** Strangers share half of the slots; a newcomer takes that of the oldest who has not said anything yet. */
+  /** Strangers share half of the slots; a newcomer takes that of the oldest who can be spared. */
   #makeRoom(trusted: boolean): boolean {
-    const isFull = this.#halfOpen.size >= this.#maxHalfOpen;
+    const isFull = this.#halfOpen >= this.#maxHalfOpen;
     const strangersFull = !trusted && this.#strangers >= Math.ceil(this.#maxHalfOpen / 2);
     if (!isFull && !strangersFull) return true;
-    for (const entry of this.#halfOpen) {
-      if (!entry.waiting || entry.trusted) continue;
-      this.#remove(entry);
+    for (const entry of this.#evictable) {
       this.#evicted++;
+      entry.leave();
       entry.evict();
       return true;
     }
     return false;
   }
 
-  #remove(entry: Entry): void {
-    if (this.#halfOpen.delete(entry) && !entry.trusted) this.#strangers--;
-  }
-
   #isTrusted(key: string, now: Instant): boolean {
     const since = this.#trusted.get(key);
-    return since !== undefined && now - since < TRUST_MS;
+    return since !== undefined && now - since < this.#trustMs;
   }
 
   #trust(key: string, now: Instant): void {
     this.#trusted.delete(key);
     this.#trusted.set(key, now);
-    forgetOldest(this.#trusted, MAX_TRUSTED);
+    forgetOldest(this.#trusted, this.#maxTrusted);
   }
 }
 

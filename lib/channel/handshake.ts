@@ -89,6 +89,11 @@ export class HandshakeDriver {
     }
   }
 
+  /** Ends the handshake without a look at the message that came. To the peer it is a failure like any other. */
+  refuse(error: HopfairError): HandshakeStep {
+    return this.#fail(error);
+  }
+
   /** Zeroes the secrets of a handshake that has not ended. Safe to call at any time. */
   destroy(): void {
     this.#ended = true;

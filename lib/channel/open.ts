@@ -23,9 +23,31 @@ export function openChannel(connection: Connection, options: ChannelOptions, eve
   const limits: ChannelLimits = { ...LIMITS, ...options.limits };
   requireArgument(limits.maxChannelReceiveBytes >= INITIAL_CREDIT_BYTES, 'maxChannelReceiveBytes is below 131,072');
   requireArgument(limits.maxChannelQueueBytes >= 2 * limits.maxChannelMessageBytes, 'the queue holds no two messages');
-  const opening = new Opening(connection, options, limits, events);
-  return () => opening.abandon();
+  let opening: Opening | undefined;
+  let ticket: HandshakeTicket | undefined;
+  if (options.role === 'responder' && options.gate !== undefined) {
+    ticket = options.gate.enter(connection.remoteAddress, () => opening?.evict());
+    if (ticket === undefined) return turnAway(connection, options, events);
+  }
+  const begun = new Opening(connection, options, limits, events, ticket);
+  opening = begun;
+  return () => begun.abandon();
 }
+
+/** Nothing is spent on it: not even a handler. */
+function turnAway(connection: Connection, { env }: ChannelOptions, events: ChannelEvents): Cancel {
+  let isCancelled = false;
+  connection.destroy();
+  env.clock.defer(() => {
+    if (!isCancelled) events.onFailed(limitExceeded('too many handshakes'));
+  });
+  return () => {
+    isCancelled = true;
+  };
+}
+
+const limitExceeded = (why: string): HopfairError => new HopfairError('LIMIT_EXCEEDED', why, { retryable: true });
+const NO_TIME = 'no processor time is left for handshakes';
 
 class Opening {
   readonly #connection: Connection;
@@ -41,12 +63,19 @@ class Opening {
   #isFirst = true;
   #settled = false;
 
-  constructor(connection: Connection, options: ChannelOptions, limits: ChannelLimits, events: ChannelEvents) {
-    const { env, role, gate } = options;
+  constructor(
+    connection: Connection,
+    options: ChannelOptions,
+    limits: ChannelLimits,
+    events: ChannelEvents,
+    ticket: HandshakeTicket | undefined,
+  ) {
+    const { env, role } = options;
     this.#connection = connection;
     this.#options = options;
     this.#limits = limits;
     this.#events = events;
+    this.#ticket = ticket;
     this.#driver = new HandshakeDriver({
       ...options,
       throttledTimers: options.throttledTimers ?? env.throttledTimers ?? false,
@@ -60,20 +89,20 @@ class Opening {
     const first = isInitiator ? this.#driver.start() : undefined;
     const timeoutMs = isInitiator ? limits.handshakeTimeoutMs : limits.firstHandshakeTimeoutMs;
     this.#cancelTimeout = env.clock.schedule(timeoutMs, this.#onTimeout);
-    this.#ticket = isInitiator ? undefined : gate?.enter(connection.remoteAddress, () => this.#evict());
+    connection.limitMessages(isInitiator ? limits.maxHandshakeBytes : limits.maxFirstHandshakeBytes);
     connection.attach({
       onMessage: message => this.#onMessage(message),
       onDrain: () => this.#channel?.onConnectionDrain(),
       onClose: cause => this.#onClose(cause),
     });
     if (first !== undefined) connection.send([first]);
-    else if (this.#isTurnedAway) {
-      env.clock.defer(() => this.#fail(new HopfairError('LIMIT_EXCEEDED', 'too many handshakes', { retryable: true })));
-    }
   }
 
-  get #isTurnedAway(): boolean {
-    return this.#options.role === 'responder' && this.#options.gate !== undefined && this.#ticket === undefined;
+  /** Another needs the place. */
+  evict(): void {
+    const isPending = this.#settle(false);
+    this.#connection.destroy();
+    if (isPending) this.#events.onFailed(limitExceeded('too many half-open connections'));
   }
 
   abandon(): void {
@@ -85,34 +114,36 @@ class Opening {
       this.#channel.onRecord(message);
       return;
     }
-    if (this.#settled || this.#isTurnedAway) return;
-    if (this.#isFirst && this.#options.role === 'responder') this.#onFirstMessage();
+    if (this.#settled) return;
+    const isFirst = this.#isFirst && this.#options.role === 'responder';
     this.#isFirst = false;
-    const { clock } = this.#options.env;
-    const begun = clock.now();
-    const step = this.#driver.receive(message);
-    const mayGoOn = this.#ticket?.spend(clock.now() - begun) ?? true;
+    const step = isFirst && !this.#onFirstMessage() ? this.#refuseUnread() : this.#receive(message);
     if (step.reply !== undefined) this.#connection.send([step.reply]);
-    this.#onStep(step, mayGoOn);
-  }
-
-  #onStep(step: HandshakeStep, mayGoOn: boolean): void {
     if (step.kind === 'failed') this.#fail(step.error);
     else if (step.kind === 'done') this.#onHandshake(step.result);
-    else if (!mayGoOn) {
-      this.#fail(new HopfairError('LIMIT_EXCEEDED', 'no processor time is left for handshakes', { retryable: true }));
-    }
+    else if (this.#ticket?.mayGoOn() === false) this.#fail(limitExceeded(NO_TIME));
+    else this.#connection.limitMessages(this.#limits.maxHandshakeBytes);
   }
 
-  /** The stranger has spoken in time; the rest of its handshake has a limit of its own. */
-  #onFirstMessage(): void {
-    this.#ticket?.onFirstMessage();
+  #receive(message: Uint8Array): HandshakeStep {
+    const ticket = this.#ticket;
+    return ticket === undefined ? this.#driver.receive(message) : ticket.run(() => this.#driver.receive(message));
+  }
+
+  #refuseUnread(): HandshakeStep {
+    return this.#driver.refuse(limitExceeded(NO_TIME));
+  }
+
+  /** The stranger has spoken in time; the rest of its handshake has a limit of its own. False: none is begun now. */
+  #onFirstMessage(): boolean {
     const elapsedMs = this.#options.env.clock.now() - this.#begunAt;
     this.#restartTimeout(Math.max(this.#limits.handshakeTimeoutMs - elapsedMs, 1));
+    return this.#ticket?.onFirstMessage() ?? true;
   }
 
   #onHandshake(result: HandshakeResult): void {
     const { env, role } = this.#options;
+    this.#connection.limitMessages(this.#limits.maxMessageBytes);
     this.#channel = new SecureChannel({
       env,
       role,
@@ -130,7 +161,7 @@ class Opening {
   /** The peer is who it says. Whether it may come in is asked before anything of its is shown to the application. */
   #admit(result: HandshakeResult): void {
     if (this.#settled || this.#channel?.closed === true) return;
-    this.#ticket?.leave(true);
+    this.#ticket?.leave();
     const { gate, role } = this.#options;
     if (role === 'responder' && gate !== undefined) {
       this.#leaveAdmission = gate.admissions.enter();
@@ -164,6 +195,7 @@ class Opening {
   #open(): void {
     const channel = this.#channel;
     if (channel === undefined || !this.#settle(true)) return;
+    this.#ticket?.onAdmitted();
     channel.admit();
     this.#events.onChannel(channel);
   }
@@ -185,11 +217,8 @@ class Opening {
     this.#fail(new HopfairError('HANDSHAKE_TIMEOUT', 'the handshake took too long', { retryable: true }));
   };
 
-  #evict(): void {
-    this.#fail(new HopfairError('LIMIT_EXCEEDED', 'too many half-open connections', { retryable: true }));
-  }
-
   #onClose(cause: HopfairError | undefined): void {
+    this.#ticket?.leave();
     if (this.#channel !== undefined) this.#channel.onConnectionClose(cause);
     else this.#fail(new HopfairError('HANDSHAKE_FAILED', 'the connection closed', { cause, retryable: true }));
   }
@@ -200,7 +229,8 @@ class Opening {
 
   #fail(error: HopfairError): void {
     if (!this.#settle(false)) return;
-    // What was replied (a refusal in one byte) still leaves; who never reads it is cut off by the transport.
+    // What was replied (a refusal in one byte) still leaves; who never reads it is cut off by the transport, or by the
+    // next one who needs the place.
     this.#connection.close();
     this.#events.onFailed(error);
   }
@@ -215,7 +245,7 @@ class Opening {
     if (this.#settled) return false;
     this.#settled = true;
     this.#cancelTimeout();
-    this.#ticket?.leave(false);
+    if (!keepsChannel) this.#ticket?.onFailed();
     this.#leaveAdmission?.();
     this.#driver.destroy();
     if (!keepsChannel) this.#channel?.destroy();
