@@ -12,6 +12,9 @@ import type { ChannelConfig, ChannelReport } from './client/config.js';
 import { PRIORITIES, patterned, SIZES } from './client/messages.js';
 import { openPlaces, type Place, type Places } from './places.js';
 
+/** It builds the package first, which takes long where many things run. */
+t.setTimeout(240_000);
+
 const NETWORK = 'browser-test';
 const env = systemEnv();
 const crypto = defaultCrypto();
@@ -81,7 +84,7 @@ t.test('a channel between Chromium and Node', { skip: skipped }, async t => {
   await peer.listen();
   t.teardown(() => peer.close());
 
-  for (const place of ['page', 'worker', 'shared worker'] satisfies Place[]) {
+  for (const place of ['page', 'worker', 'shared worker', 'hidden page'] satisfies Place[]) {
     t.test(`from a ${place}: every size in every class, keys are replaced, and the end is authenticated`, async t => {
       const report = await places.run<ChannelReport>(place, 'exchange', peer.invite());
       const each = SIZES.length * PRIORITIES.length;

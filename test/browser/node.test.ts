@@ -15,6 +15,9 @@ import type { NodeConfig, NodeReport } from './client/config.js';
 import { isPatterned, patterned, SIZES } from './client/messages.js';
 import { openPlaces, type Place } from './places.js';
 
+/** It builds the package first, which takes long where many things run. */
+t.setTimeout(240_000);
+
 const NETWORK = 'browser-test';
 const PUBLICATIONS = 50;
 const PUBLISH_INTERVAL_MS = 5;

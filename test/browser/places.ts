@@ -2,7 +2,8 @@
 import { type Browser, openBrowser, type Site, serve } from './chromium.js';
 import { bundle, type InstalledPackage, installPackage } from './package.js';
 
-export type Place = 'page' | 'worker' | 'shared worker';
+/** A hidden page is one whose timers are so late that they never fire. */
+export type Place = 'page' | 'worker' | 'shared worker' | 'hidden page';
 
 export interface Places {
   /** Runs a scenario of `client/main.ts` there and returns what it reports. */
@@ -27,8 +28,9 @@ export async function openPlaces(): Promise<Places> {
   browser.context.on('console', message => complaints.push(message.text()));
   browser.context.on('weberror', thrown => complaints.push(String(thrown.error())));
 
-  const inPage = async (name: string, config: unknown): Promise<unknown> => {
+  const inPage = async (name: string, config: unknown, prepare = ''): Promise<unknown> => {
     const page = await browser.context.newPage();
+    await page.addInitScript(prepare);
     await page.goto(site.url, { waitUntil: 'load' });
     const report = await page.evaluate(
       ([name, config]) => (globalThis as unknown as Client).hopfairTest[name]?.(config),
@@ -56,6 +58,7 @@ export async function openPlaces(): Promise<Places> {
 
   const run = (place: Place, name: string, config: unknown): Promise<unknown> => {
     if (place === 'page') return inPage(name, config);
+    if (place === 'hidden page') return inPage(name, config, 'globalThis.setTimeout = () => 0;');
     if (place === 'worker') {
       return inWorker(`new Worker('/client.js', { type: 'module' })`, 'worker', name, config);
     }
