@@ -50,6 +50,8 @@ export const LIMITS = {
 
   // identity
   maxCertificateLifetimeMs: 604_800_000,
+  /** Certificates that need not be verified again: below 1 KiB each, and strangers can fill it with valid ones. */
+  maxVerifiedCertificates: 1_024,
   clockSkewMs: 300_000,
   maxNetworkIdBytes: 64,
   /** Peers whose newest certificate is remembered: as many as a roster has. */

@@ -125,13 +125,51 @@ function publicBytes(crypto: NodeCrypto, key: KeyObject): Uint8Array {
   return new Uint8Array(Buffer.from(x ?? '', 'base64url'));
 }
 
+/** How many Ed25519 keys are kept imported: committees and busy clients, not everybody who ever signed. */
+const MAX_SIGNING_KEYS = 1_024;
+/** X25519 keys: each handshake brings an ephemeral one, which it uses twice, and a static one that comes again. */
+const MAX_DH_KEYS = 64;
+
+/**
+ * Public keys, imported once: an import costs a sixth of what is done with the key. The oldest goes first when they are
+ * too many, so a stranger with many keys costs time, never memory.
+ */
+class PublicKeys {
+  readonly #import: (bytes: Uint8Array) => KeyObject | undefined;
+  readonly #max: number;
+  readonly #kept = new Map<string, KeyObject | undefined>();
+
+  constructor(max: number, importKey: (bytes: Uint8Array) => KeyObject | undefined) {
+    this.#max = max;
+    this.#import = importKey;
+  }
+
+  /** Undefined for bytes that no key is made of. */
+  get(bytes: Uint8Array): KeyObject | undefined {
+    if (bytes.length !== 32) return undefined;
+    const name = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+    if (this.#kept.has(name)) return this.#kept.get(name);
+    const key = this.#import(bytes);
+    this.#kept.set(name, key);
+    if (this.#kept.size > this.#max) {
+      for (const oldest of this.#kept.keys()) {
+        this.#kept.delete(oldest);
+        break;
+      }
+    }
+    return key;
+  }
+}
+
 class NodeDhKeyPair implements DhKeyPair {
   readonly publicKey: Uint8Array;
   readonly #crypto: NodeCrypto;
+  readonly #remoteKeys: PublicKeys;
   #key: KeyObject | undefined;
 
-  constructor(crypto: NodeCrypto, secret: Uint8Array) {
+  constructor(crypto: NodeCrypto, remoteKeys: PublicKeys, secret: Uint8Array) {
     this.#crypto = crypto;
+    this.#remoteKeys = remoteKeys;
     this.#key = privateKey(crypto, 'X25519', secret);
     this.publicKey = publicBytes(crypto, this.#key);
   }
@@ -139,8 +177,9 @@ class NodeDhKeyPair implements DhKeyPair {
   dh(remote: Uint8Array): Uint8Array {
     if (this.#key === undefined) throw destroyed('DH secret');
     try {
-      const imported = publicKey(this.#crypto, 'X25519', remote);
-      return plain(this.#crypto.diffieHellman({ privateKey: this.#key, publicKey: imported }));
+      const publicKey = this.#remoteKeys.get(remote);
+      if (publicKey === undefined) throw new HopfairError('HANDSHAKE_FAILED', 'a public key is 32 bytes');
+      return plain(this.#crypto.diffieHellman({ privateKey: this.#key, publicKey }));
     } catch (cause) {
       throw new HopfairError('HANDSHAKE_FAILED', 'the DH result is refused', { cause });
     }
@@ -172,37 +211,11 @@ class NodeSigner implements Signer {
   }
 }
 
-/** How many public keys are kept imported: committees and busy clients, not everybody who ever signed. */
-const MAX_KEPT_KEYS = 1_024;
-
-/**
- * Ed25519 public keys, imported once: an import costs a sixth of a verification. The oldest goes first when they are too
- * many, so a stranger with many keys costs time, never memory.
- */
-class VerifyKeys {
-  readonly #crypto: NodeCrypto;
-  readonly #kept = new Map<string, KeyObject | undefined>();
-
-  constructor(crypto: NodeCrypto) {
-    this.#crypto = crypto;
-  }
-
-  /** Undefined for a key that no signature is accepted of. */
-  get(bytes: Uint8Array): KeyObject | undefined {
-    const name = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
-    if (this.#kept.has(name)) return this.#kept.get(name);
-    const key = isAcceptablePublicKey(bytes) ? publicKey(this.#crypto, 'Ed25519', bytes) : undefined;
-    this.#kept.set(name, key);
-    for (const oldest of this.#kept.keys()) {
-      if (this.#kept.size <= MAX_KEPT_KEYS) break;
-      this.#kept.delete(oldest);
-    }
-    return key;
-  }
-}
-
 function createProvider(crypto: NodeCrypto): CryptoProvider {
-  const verifyKeys = new VerifyKeys(crypto);
+  const signingKeys = new PublicKeys(MAX_SIGNING_KEYS, bytes =>
+    isAcceptablePublicKey(bytes) ? publicKey(crypto, 'Ed25519', bytes) : undefined,
+  );
+  const dhKeys = new PublicKeys(MAX_DH_KEYS, bytes => publicKey(crypto, 'X25519', bytes));
   const aead = (name: AeadName): Aead => ({ name, key: key => new NodeAeadKey(crypto, name, key) });
   const aeads: Readonly<Record<AeadName, Aead>> = { ChaChaPoly: aead('ChaChaPoly'), AESGCM: aead('AESGCM') };
   const hashes: Readonly<Record<HashName, Hash>> = {
@@ -215,10 +228,10 @@ function createProvider(crypto: NodeCrypto): CryptoProvider {
     name: 'node',
     aead: name => aeads[name],
     hash: name => hashes[name],
-    dhKeyPair: secret => new NodeDhKeyPair(crypto, secret),
+    dhKeyPair: secret => new NodeDhKeyPair(crypto, dhKeys, secret),
     signer: seed => new NodeSigner(crypto, seed),
     verify(key, message, signature) {
-      const imported = signature.length === 64 && key.length === 32 ? verifyKeys.get(key) : undefined;
+      const imported = signature.length === 64 ? signingKeys.get(key) : undefined;
       return imported !== undefined && crypto.verify(null, message, imported, signature);
     },
     mlKem768,

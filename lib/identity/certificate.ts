@@ -2,7 +2,7 @@
  * The certificate of a static key: the Ed25519 identity of a peer says that an X25519 key is its own, in one network and
  * for at most a week. Its binary form is canonical: one certificate, one string of bytes.
  */
-import { copyOf, Reader, Writer } from '../bytes.js';
+import { copyOf, equalBytes, Reader, Writer } from '../bytes.js';
 import type { CryptoProvider, Signer } from '../crypto/interface.js';
 import { type UnixMs, unixMs } from '../env.js';
 import { HopfairError, requireArgument } from '../errors.js';
@@ -35,6 +35,8 @@ export interface Certificate extends CertificateClaims {
 export interface CertificateExpectations {
   readonly networkId: string;
   readonly now: UnixMs;
+  /** The static key that the peer has shown; any by default. */
+  readonly staticKey?: Uint8Array;
   /** Tolerated difference of clocks, 5 min by default. */
   readonly clockSkewMs?: number;
 }
@@ -69,12 +71,13 @@ export function issueCertificate(signer: Signer, claims: CertificateClaims): Cer
 
 /**
  * Decodes and verifies the bytes of a certificate. Throws CERTIFICATE_INVALID for whatever is wrong with it: form,
- * network, time, lifetime or signature. Says nothing about admission.
+ * network, time, lifetime, static key or signature. Says nothing about admission. What it returns is shared: do not
+ * change it.
  */
 export function verifyCertificate(
   crypto: CryptoProvider,
   bytes: Uint8Array,
-  { networkId, now, clockSkewMs = LIMITS.clockSkewMs }: CertificateExpectations,
+  { networkId, now, staticKey, clockSkewMs = LIMITS.clockSkewMs }: CertificateExpectations,
 ): Certificate {
   const { publicKey, claims, body, signature } = decode(bytes);
   const { notBefore, expiry, epoch } = claims;
@@ -82,10 +85,57 @@ export function verifyCertificate(
   if (!isLifetime(notBefore, expiry)) throw invalid('its lifetime is not between zero and seven days');
   if (now < notBefore - clockSkewMs) throw invalid('it is not valid yet');
   if (now > expiry + clockSkewMs) throw invalid('it is expired');
+  // Before the signature: whoever has not got the static key learns nothing from how long the rest takes.
+  if (staticKey !== undefined && !equalBytes(claims.staticKey, staticKey))
+    throw invalid('it is for another static key');
+  const known = verifiedBy(crypto);
+  const remembered = known.get(publicKey, bytes);
+  if (remembered !== undefined) return remembered;
   if (!crypto.verify(publicKey, signingBytes('certificate', networkId, epoch, body), signature)) {
     throw invalid('its signature does not verify');
   }
-  return { ...claims, peer: peerIdOf(publicKey), bytes: copyOf(bytes) };
+  const certificate = { ...claims, peer: peerIdOf(publicKey), bytes: copyOf(bytes) };
+  known.add(publicKey, certificate);
+  return certificate;
+}
+
+/**
+ * The last certificate of each peer whose signature verified, byte by byte as it was shown: a peer that reconnects, and
+ * one that sets up sessions over its channels, is verified once. Half of a handshake is the price of a verification.
+ */
+class VerifiedCertificates {
+  readonly #byPublicKey = new Map<string, Certificate>();
+
+  get(publicKey: Uint8Array, bytes: Uint8Array): Certificate | undefined {
+    const certificate = this.#byPublicKey.get(nameOf(publicKey));
+    return certificate !== undefined && equalBytes(certificate.bytes, bytes) ? certificate : undefined;
+  }
+
+  /** The one that was added first goes when they are too many. */
+  add(publicKey: Uint8Array, certificate: Certificate): void {
+    const name = nameOf(publicKey);
+    this.#byPublicKey.delete(name);
+    this.#byPublicKey.set(name, certificate);
+    if (this.#byPublicKey.size <= LIMITS.maxVerifiedCertificates) return;
+    for (const oldest of this.#byPublicKey.keys()) {
+      this.#byPublicKey.delete(oldest);
+      return;
+    }
+  }
+}
+
+const nameOf = (publicKey: Uint8Array): string => String.fromCharCode(...publicKey);
+
+/** What one provider has verified says nothing about another: that of simulations believes more. */
+const verifiedCertificates = new WeakMap<CryptoProvider, VerifiedCertificates>();
+
+function verifiedBy(crypto: CryptoProvider): VerifiedCertificates {
+  let known = verifiedCertificates.get(crypto);
+  if (known === undefined) {
+    known = new VerifiedCertificates();
+    verifiedCertificates.set(crypto, known);
+  }
+  return known;
 }
 
 interface Decoded {

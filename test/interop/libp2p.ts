@@ -1,21 +1,17 @@
 /** The other end, a process of its own: @chainsafe/libp2p-noise over a socket, used as libp2p uses it. */
-import './promise-with-resolvers.js';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { noise } from '@chainsafe/libp2p-noise';
 import { publicKeyFromProtobuf } from '@libp2p/crypto/keys';
-import type { MessageStream, StreamMessageEvent, Upgrader } from '@libp2p/interface';
-import { defaultLogger } from '@libp2p/logger';
-import { peerIdFromPrivateKey, peerIdFromPublicKey } from '@libp2p/peer-id';
+import type { MessageStream, StreamMessageEvent } from '@libp2p/interface';
+import { peerIdFromPublicKey } from '@libp2p/peer-id';
 import { AbstractMessageStream } from '@libp2p/utils';
 import { fromHex, toHex } from '../../lib/bytes.js';
 import { defaultCrypto, systemRandomBytes } from '../../lib/crypto/index.js';
 import type { Order } from './cases.js';
+import { libp2pEncrypter, logger } from './libp2p-encrypter.js';
 import { createLibp2pIdentity } from './libp2p-payload.js';
 import { Inbox, MESSAGES, messageAt, otherRole } from './messages.js';
 import { takeOrders } from './party.js';
-
-const logger = defaultLogger();
 
 /** What libp2p's own TCP transport gives to its encrypters, as far as they use it. */
 class SocketStream extends AbstractMessageStream {
@@ -52,14 +48,7 @@ class SocketStream extends AbstractMessageStream {
 
 const { privateKey, publicKey } = await createLibp2pIdentity();
 const staticSecret = systemRandomBytes(32);
-/** Nothing is multiplexed here; the handshake asks which muxers there are. */
-const upgrader = { getStreamMuxers: () => new Map() } as unknown as Upgrader;
-const encrypter = noise({ staticNoiseKey: staticSecret })({
-  peerId: peerIdFromPrivateKey(privateKey),
-  privateKey,
-  logger,
-  upgrader,
-});
+const encrypter = libp2pEncrypter(privateKey, staticSecret);
 
 async function exchange(stream: MessageStream, { role }: Order): Promise<number> {
   const inbox = new Inbox(otherRole(role));

@@ -297,3 +297,61 @@ t.test('an identity file that others can read, or that is damaged, is refused wi
   await truncate(path, text.length - 20);
   await refused(/not JSON/);
 });
+
+t.test(
+  'a certificate that was verified is not verified again, but everything else about it is judged anew',
+  async t => {
+    let verifications = 0;
+    const counting = {
+      ...crypto,
+      verify(...args: Parameters<typeof crypto.verify>) {
+        verifications++;
+        return crypto.verify(...args);
+      },
+    };
+    const { bytes, staticKey } = identity().certificate;
+    const verify = (change: { bytes?: Uint8Array; now?: number; networkId?: string; staticKey?: Uint8Array } = {}) =>
+      verifyCertificate(counting, change.bytes ?? bytes, {
+        networkId: change.networkId ?? 'net',
+        now: unixMs(change.now ?? NOW),
+        ...(change.staticKey && { staticKey: change.staticKey }),
+      });
+    const first = verify();
+    t.equal(verify({ staticKey }), first);
+    t.equal(verifications, 1);
+    const refused = (change: Parameters<typeof verify>[0]) =>
+      t.throws(() => verify(change), { code: 'CERTIFICATE_INVALID' });
+    refused({ now: NOW + 8 * DAY_MS });
+    refused({ networkId: 'other' });
+    refused({ staticKey: seedOf(9) });
+    t.equal(verifications, 1, 'what costs less is asked first');
+    const forged = bytes.slice();
+    forged[forged.length - 1] = (forged.at(-1) ?? 0) ^ 1;
+    refused({ bytes: forged });
+    refused({ bytes: forged });
+    t.equal(verifications, 3, 'a refusal is not remembered');
+    t.equal(verify({ bytes: identity('net', { epoch: NOW + 1 }).certificate.bytes }).epoch, NOW + 1);
+    t.equal(verifications, 4, 'a newer certificate of the same peer is another one');
+    verifyCertificate({ ...counting }, bytes, { networkId: 'net', now: NOW });
+    t.equal(verifications, 5, 'another provider judges by itself');
+  },
+);
+
+t.test('of the certificates that were verified, those of the last 1,024 peers are remembered', async t => {
+  let verifications = 0;
+  const believing = { ...crypto, verify: () => ++verifications > 0 };
+  const others = Array.from({ length: LIMITS.maxVerifiedCertificates }, (_, i) => {
+    const bytes = identity().certificate.bytes.slice();
+    new DataView(bytes.buffer).setUint32(1, i + 1); // within the public key
+    return bytes;
+  });
+  const verify = (bytes: Uint8Array) => verifyCertificate(believing, bytes, { networkId: 'net', now: NOW });
+  const { bytes } = identity().certificate;
+  for (const each of [bytes, ...others]) verify(each);
+  t.equal(verifications, LIMITS.maxVerifiedCertificates + 1);
+  verify(others.at(-1) ?? bytes);
+  verify(others[0] ?? bytes);
+  t.equal(verifications, LIMITS.maxVerifiedCertificates + 1);
+  verify(bytes);
+  t.equal(verifications, LIMITS.maxVerifiedCertificates + 2);
+});
