@@ -8,7 +8,7 @@ import { MESSAGE_HEADER_BYTES, readU32 } from './record.js';
 export class ReceiveLane {
   readonly #maxBytes: number;
   readonly #onMessage: (message: Uint8Array) => void;
-  readonly #header = new Uint8Array(MESSAGE_HEADER_BYTES);
+  /** Bytes of a header that have come when a record ends within it. */
   #headerFilled = 0;
   #length = 0;
   #partial: Uint8Array | undefined;
@@ -31,10 +31,10 @@ export class ReceiveLane {
         this.#length = readU32(bytes, at);
         at += MESSAGE_HEADER_BYTES;
       } else {
-        this.#header[this.#headerFilled++] = bytes[at++] as number;
-        if (this.#headerFilled < MESSAGE_HEADER_BYTES) continue;
+        if (this.#headerFilled === 0) this.#length = 0;
+        this.#length = ((this.#length << 8) | (bytes[at++] as number)) >>> 0;
+        if (++this.#headerFilled < MESSAGE_HEADER_BYTES) continue;
         this.#headerFilled = 0;
-        this.#length = readU32(this.#header, 0);
       }
       if (this.#length > this.#maxBytes) return false;
       if (to - at >= this.#length) {

@@ -7,7 +7,7 @@ import {
   writeSectionHeader,
   writeU32,
 } from './record.js';
-import { emptySlab, releaseSlab, type Slab, takeSlab } from './slab.js';
+import { EMPTY_SLAB, releaseSlab, type Slab, takeSlab } from './slab.js';
 
 /** Messages up to this size are copied into a slab at once; the bytes of larger ones are sealed where they lie. */
 const COPY_BYTES = 16_384;
@@ -33,7 +33,7 @@ interface Run {
  */
 export class SendLane {
   readonly #kind: number;
-  #slab: Slab = emptySlab();
+  #slab: Slab = EMPTY_SLAB;
   #slabEnd = 0;
   #runs: Run[] = [];
   #head = 0;
@@ -167,7 +167,7 @@ export class SendLane {
   shrink(): void {
     if (this.#bytes > 0) return;
     releaseSlab(this.#slab);
-    this.#slab = emptySlab();
+    this.#slab = EMPTY_SLAB;
     this.#slabEnd = 0;
   }
 
@@ -175,7 +175,7 @@ export class SendLane {
     this.#runs = [];
     this.#head = 0;
     this.#bytes = 0;
-    this.#slab = emptySlab();
+    this.#slab = EMPTY_SLAB;
     this.#slabEnd = 0;
   }
 

@@ -58,11 +58,8 @@ export class SendWindow {
   #acked = 0;
   #credit = INITIAL_CREDIT_BYTES;
   #asked = 0;
-  /** Offsets and instants of asks that are not answered yet, oldest first. */
-  readonly #probeOffsets = new Float64Array(PROBES);
-  readonly #probeInstants = new Float64Array(PROBES);
-  /** What was acknowledged when the ask left. */
-  readonly #probeAcked = new Float64Array(PROBES);
+  /** Asks that are not answered yet, oldest first: the offset, the instant, and what was acknowledged when it left. */
+  readonly #asks = new Float64Array(3 * PROBES);
   #firstProbe = 0;
   #probes = 0;
   /** A round begins when the one before it is acknowledged, and ends when what was sent by then is. */
@@ -120,9 +117,7 @@ export class SendWindow {
     this.#asked = this.#sent;
     if (this.#probes === PROBES) return;
     const at = (this.#firstProbe + this.#probes++) % PROBES;
-    this.#probeOffsets[at] = this.#sent;
-    this.#probeInstants[at] = now;
-    this.#probeAcked[at] = this.#acked;
+    this.#asks.set([this.#sent, now, this.#acked], 3 * at);
   }
 
   /** Takes an ack. False when it claims what cannot be: bytes never sent, or credit taken back. */
@@ -130,7 +125,7 @@ export class SendWindow {
     if (received < this.#acked || received > this.#sent || credit < this.#credit) return false;
     this.#acked = received;
     this.#credit = credit;
-    while (this.#probes > 0 && (this.#probeOffsets[this.#firstProbe] as number) <= received) {
+    while (this.#probes > 0 && (this.#asks[3 * this.#firstProbe] as number) <= received) {
       this.#onAnswer(this.#firstProbe, now);
       this.#firstProbe = (this.#firstProbe + 1) % PROBES;
       this.#probes--;
@@ -144,8 +139,8 @@ export class SendWindow {
    * bunch after a pause do not look like a fast path.
    */
   #onAnswer(probe: number, now: number): void {
-    const rtt = now - (this.#probeInstants[probe] as number);
-    if (rtt > 0) this.#rate.add((this.#acked - (this.#probeAcked[probe] as number)) / rtt);
+    const rtt = now - (this.#asks[3 * probe + 1] as number);
+    if (rtt > 0) this.#rate.add((this.#acked - (this.#asks[3 * probe + 2] as number)) / rtt);
     if (now >= this.#halfEnds) {
       this.#olderRtt = this.#rtt;
       this.#rtt = Number.POSITIVE_INFINITY;

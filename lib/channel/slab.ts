@@ -14,8 +14,8 @@ export interface Slab {
 
 const kept: Slab[] = [];
 
-/** What a lane has before its first message and after it was idle. */
-export const emptySlab = (): Slab => ({ bytes: new Uint8Array(0), runs: 0 });
+/** What a lane has before its first message and after it was idle. Nothing fits into it, so all lanes share it. */
+export const EMPTY_SLAB: Slab = { bytes: new Uint8Array(0), runs: 0 };
 
 /** A slab of at least `needed` bytes, and twice what came before it: idle channels keep little, busy ones soon enough. */
 export function takeSlab(needed: number, previousBytes: number): Slab {

@@ -31,11 +31,12 @@ function startChecksum(prefix: string): number {
 
 /** `prefix`, `1`, then data and checksum; lower case. */
 export function encodeBech32m(prefix: string, bytes: Uint8Array): string {
-  let text = `${prefix}1`;
+  // Joined once: a text put together character by character is kept in memory as the forty pieces that it was made of.
+  const characters = [prefix, '1'];
   let checksum = startChecksum(prefix);
   const put = (value: number): void => {
     checksum = polymodStep(checksum, value);
-    text += ALPHABET.charAt(value);
+    characters.push(ALPHABET.charAt(value));
   };
   let pending = 0;
   let bits = 0;
@@ -47,8 +48,8 @@ export function encodeBech32m(prefix: string, bytes: Uint8Array): string {
   if (bits > 0) put((pending << (5 - bits)) & 31);
   for (let i = 0; i < CHECKSUM_LENGTH; i++) checksum = polymodStep(checksum, 0);
   checksum ^= BECH32M;
-  for (let i = CHECKSUM_LENGTH - 1; i >= 0; i--) text += ALPHABET.charAt((checksum >>> (5 * i)) & 31);
-  return text;
+  for (let i = CHECKSUM_LENGTH - 1; i >= 0; i--) characters.push(ALPHABET.charAt((checksum >>> (5 * i)) & 31));
+  return characters.join('');
 }
 
 /** The `length` bytes behind the text; INVALID_ARGUMENT says what is wrong with any other text. */

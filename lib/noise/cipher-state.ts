@@ -6,6 +6,10 @@ import { HopfairError, requireArgument } from '../errors.js';
 const MAX_U32 = 0xffff_ffff;
 export const TAG_LENGTH = 16;
 
+/** Written before each call of a backend, which has read it when it returns: one for all states, not one for each. */
+const NONCE = new Uint8Array(12);
+const NONCE_VIEW = new DataView(NONCE.buffer);
+
 /**
  * Seals and opens with one key. `encryptWithAd` and `decryptWithAd` count n themselves and serve ordered streams; the
  * `…At` methods take n from the caller and serve packets, which may be lost or reordered. A state serves one of the two.
@@ -14,8 +18,6 @@ export const TAG_LENGTH = 16;
  */
 export class CipherState {
   readonly #aead: Aead;
-  readonly #nonce = new Uint8Array(12);
-  readonly #view = new DataView(this.#nonce.buffer);
   readonly #littleEndian: boolean;
   #key: AeadKey | undefined;
   #nHigh = 0;
@@ -119,7 +121,7 @@ export class CipherState {
 
   #derivedKey(old: AeadKey): AeadKey {
     this.#writeNonce(MAX_U32, MAX_U32);
-    const sealed = old.seal(this.#nonce, EMPTY, new Uint8Array(32));
+    const sealed = old.seal(NONCE, EMPTY, new Uint8Array(32));
     const key = this.#aead.key(sealed.subarray(0, 32));
     sealed.fill(0);
     return key;
@@ -153,13 +155,13 @@ export class CipherState {
       throw new HopfairError('NONCE_EXHAUSTED', 'n = 2^64-1 is reserved for rekeying');
     }
     this.#writeNonce(nHigh, nLow);
-    return this.#nonce;
+    return NONCE;
   }
 
   /** Section 12: four zero bytes, then n, little-endian for ChaChaPoly and big-endian for AESGCM. */
   #writeNonce(nHigh: number, nLow: number): void {
-    this.#view.setUint32(this.#littleEndian ? 4 : 8, nLow, this.#littleEndian);
-    this.#view.setUint32(this.#littleEndian ? 8 : 4, nHigh, this.#littleEndian);
+    NONCE_VIEW.setUint32(this.#littleEndian ? 4 : 8, nLow, this.#littleEndian);
+    NONCE_VIEW.setUint32(this.#littleEndian ? 8 : 4, nHigh, this.#littleEndian);
   }
 
   #advance(): void {
