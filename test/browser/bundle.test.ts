@@ -6,6 +6,9 @@ import { build } from 'esbuild';
 import t from 'tap';
 import { installPackage } from './package.js';
 
+/** It builds the package first, which takes long where many things run. */
+t.setTimeout(240_000);
+
 const installed = installPackage();
 t.teardown(() => installed.remove());
 
