@@ -22,7 +22,13 @@ module.exports = {
       from: {},
       to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
     },
-    { name: 'no-unresolved', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    {
+      name: 'no-unresolved',
+      severity: 'error',
+      from: {},
+      // The names of this package lead into dist/, which is there only after a build; the compiler checks them.
+      to: { couldNotResolve: true, pathNot: '^hopfair(/|$)' },
+    },
     only('crypto-stands-alone', room('crypto'), []),
     only('noise-knows-crypto-interface', room('noise'), [cryptoInterface]),
     only('identity-knows-crypto-interface', room('identity'), [cryptoInterface]),
@@ -85,7 +91,7 @@ module.exports = {
     },
   ],
   options: {
-    doNotFollow: { path: 'node_modules' },
+    doNotFollow: { path: 'node_modules|^dist/' },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     enhancedResolveOptions: {

@@ -20,9 +20,14 @@ export interface InstalledPackage {
   remove(): void;
 }
 
+/** Compiles to dist/, where the names of the package lead in this repository. */
+export function buildPackage(): void {
+  run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root], root);
+}
+
 /** Builds, packs and unpacks hopfair into the node_modules of an empty application, next to its dependencies. */
 export function installPackage(): InstalledPackage {
-  run(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', root], root);
+  buildPackage();
   const folder = mkdtempSync(join(tmpdir(), 'hopfair-application-'));
   const modules = join(folder, 'node_modules');
   mkdirSync(modules);
