@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Link, openLink } from './link.js';
-import { BARS, type Bar, type Job, MEASURES, type Measure } from './measures.js';
+import { BARS, type Bar, type Job, MEASURES, type Measure, processorTimeIds } from './measures.js';
 import type { PeerRecord, Peers } from './peers.js';
 
 /** What one measure was for one contender in one round. */
@@ -54,7 +54,10 @@ export function select(names: readonly string[] | undefined): Selection {
   for (const measure of named) for (const adapter of measure.adapters) wanted.add(`${measure.id} ${adapter}`);
   for (const { measure, ours, peer, against } of bars) {
     wanted.add(`${measure} ${ours}`);
-    if (peer !== undefined) wanted.add(`${measure} ${peer}`);
+    for (const id of processorTimeIds(measure)) wanted.add(`${id} ${ours}`);
+    if (peer !== undefined) {
+      for (const id of [measure, ...processorTimeIds(measure)]) wanted.add(`${id} ${peer}`);
+    }
     if (against !== undefined) wanted.add(`${against} ${ours}`);
   }
   const isWanted = (measure: Measure, adapter: string): boolean => wanted.has(`${measure.id} ${adapter}`);

@@ -2,12 +2,13 @@
  * Channels beside what a user would pick instead, in one run: `npm run bench -- channel`. Two pinned processes on
  * loopback carry every case, all contenders of a row right after one another; only ratios within a round count.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type RunOptions, runCases, type Sample, select } from './cases.js';
-import { performancePage } from './page.js';
+import { performancePage, performancePlots } from './page.js';
 import { preparePeers } from './peers.js';
 import { fallenBack, figures, type Recorded, ratios } from './results.js';
 
@@ -21,8 +22,9 @@ const USAGE = `npm run bench -- channel [options]
   --report         write docs/performance.md from the recorded result, and measure nothing`;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const RECORD = `${root}docs/data/channel.json`;
-const PAGE = `${root}docs/performance.md`;
+const DOCS = `${root}docs/`;
+const RECORD = `${DOCS}data/channel.json`;
+const PAGE = `${DOCS}performance.md`;
 
 function readArguments() {
   try {
@@ -40,6 +42,8 @@ function readArguments() {
     });
     const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
     if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds takes a number from 1 on');
+    if (values.record && values.only !== undefined)
+      throw new Error('a baseline is of one whole run: --record without --only');
     return { ...values, rounds, selection: select(values.only?.split(',')) };
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
@@ -55,7 +59,9 @@ if (options.help) {
   process.exit(0);
 }
 if (options.report) {
-  writeFileSync(PAGE, performancePage(recorded()));
+  const result = recorded();
+  writeFileSync(PAGE, performancePage(result));
+  for (const [name, svg] of Object.entries(performancePlots(result))) writeFileSync(`${DOCS}${name}`, svg);
   process.exit(0);
 }
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
@@ -101,7 +107,10 @@ if (json) {
   console.log(`${passed} of ${selection.bars.length} bars reached in ${summary.seconds} s`);
   for (const text of [...run.failures, ...run.skipped.map(why => `skipped ${why}`), ...worse]) console.log(text);
 }
-if (options.record) writeFileSync(RECORD, `${JSON.stringify(result, null, 1)}\n`);
+if (options.record) {
+  mkdirSync(dirname(RECORD), { recursive: true });
+  writeFileSync(RECORD, `${JSON.stringify(result, null, 2)}\n`);
+}
 process.exit(run.failures.length > 0 || worse.length > 0 ? 1 : 0);
 
 function seconds(): number {

@@ -8,7 +8,7 @@ import type { PeerRecord } from './peers.js';
 const SIZES = [64, 256, 1_024, 4_096, 65_536, 1_048_576];
 const LARGE = 1_048_576;
 /** Connections of the memory rows: what one costs must not depend on how many there are. */
-const CONNECTIONS = [100, 1_000];
+const CONNECTIONS = [100, 300, 1_000];
 
 export type Job = 'oneway' | 'rtt' | 'awake' | 'open' | 'beside' | 'connect' | 'memory' | 'link';
 
@@ -49,14 +49,20 @@ const LARGE_STREAMS = ['hopfair-tcp-large', 'hopfair-ws-large', 'ws', 'wss', 'ne
 const SPINNING = ['hopfair-tcp-spin', 'hopfair-ws-spin', 'net-spin'];
 const HYBRIDS = ['hopfair-tcp-hybrid', 'hopfair-ws-hybrid'];
 
+/** The rows that tell what a message of this row costs the sender and the receiver. */
+export const processorTimeIds = (measure: string): readonly [send: string, receive: string] => [
+  `${measure}-cpu-send`,
+  `${measure}-cpu-receive`,
+];
+
 function oneWay(size: number): Measure[] {
   const adapters = size === LARGE ? LARGE_STREAMS : [...STREAMS, 'libp2p-tcp'];
   const form = { job: 'oneway', size, adapters } as const;
   const of = (name: string) => field('oneway', name, { size });
   return [
     { ...form, id: `oneway-${size}`, unit: 'msgs/s', better: 'more', read: of('rate') },
-    { ...form, id: `oneway-${size}-cpu-send`, unit: 'us/msg', better: 'less', read: of('cpuTx') },
-    { ...form, id: `oneway-${size}-cpu-receive`, unit: 'us/msg', better: 'less', read: of('cpuRx') },
+    { ...form, id: processorTimeIds(`oneway-${size}`)[0], unit: 'us/msg', better: 'less', read: of('cpuTx') },
+    { ...form, id: processorTimeIds(`oneway-${size}`)[1], unit: 'us/msg', better: 'less', read: of('cpuRx') },
   ];
 }
 
@@ -102,6 +108,7 @@ export const MEASURES: readonly Measure[] = [
   ...latency('rtt', 'rtt', 64, [...STREAMS, 'libp2p-tcp', ...SPINNING], 'rtt-closed'),
   ...latency('rtt-awake', 'awake', 64, [...STREAMS, 'libp2p-tcp'], 'rtt-closed'),
   ...latency('open', 'open', 256, STREAMS, 'rtt-open'),
+  ...latency('beside-idle', 'beside', 256, BESIDE, 'hol', { phase: 'idle' }),
   ...latency('beside', 'beside', 256, BESIDE, 'hol', { phase: 'saturate' }),
   ...bulk('beside', BESIDE),
   connect('connect', 'perSecSeq'),
@@ -117,6 +124,7 @@ export const MEASURES: readonly Measure[] = [
       read: field('mem', 'kibPerConn'),
     }),
   ),
+  ...latency('link-idle', 'link', 256, LINKED, 'hol', { phase: 'idle' }),
   ...latency('link', 'link', 256, LINKED, 'hol', { phase: 'saturate' }),
   ...bulk('link', LINKED),
 ];

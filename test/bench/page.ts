@@ -1,6 +1,10 @@
 /** docs/performance.md out of a recorded result: the method, the bars, and how costs grow with the work. Pure. */
 import { MEASURES } from './measures.js';
+import { type Series, svgOf } from './plot.js';
 import type { Figure, Ratio, Recorded } from './results.js';
+
+const ONE_WAY_PLOT = 'performance-oneway.svg';
+const MEMORY_PLOT = 'performance-memory.svg';
 
 /** 1234567 as 1.23 M: three digits are all that a run on a shared machine can tell. */
 function short(value: number | undefined): string {
@@ -19,37 +23,43 @@ function barsTable(ratios: readonly Ratio[]): string {
   const rows = ratios.map(r => {
     const bar = r.atLeast === undefined ? `≤ ${short(r.atMost)}` : `≥ ${short(r.atLeast)}`;
     const isRatio = r.peerValue !== undefined;
+    const processor = r.processor === undefined ? '–' : `${short(r.processor)}x`;
     const verdict = r.pass ? 'reached' : 'falls short';
     const peer = isRatio ? `${r.peer}: ${short(r.peerValue)}` : '–';
-    return [
-      r.bar,
-      r.row,
-      r.ours,
-      `${short(r.value)} ${r.unit}`,
-      peer,
-      `${short(r.ratio)}${isRatio ? 'x' : ''}`,
-      bar,
-      verdict,
-    ];
+    const ratio = `${short(r.ratio)}${isRatio ? 'x' : ''}`;
+    return [r.bar, r.row, r.ours, `${short(r.value)} ${r.unit}`, peer, ratio, bar, verdict, processor];
   });
-  return table(['bar', 'row', 'ours', 'measured', 'beside', 'ratio', 'bar is', ''], rows);
+  return table(['bar', 'row', 'ours', 'measured', 'beside', 'ratio', 'bar is', '', 'processor time saved'], rows);
 }
 
-/** One line per contender, one column per size: how a cost grows. */
+const nameOf = (adapter: string): string => adapter.replace(/-large$/, '');
+
+/** What one quantity is over the size it depends on, a series per contender. */
+function growthOf(figures: readonly Figure[], prefix: string, suffix: string): { sizes: number[]; series: Series[] } {
+  const measures = MEASURES.filter(({ id, size }) => id === `${prefix}-${size}${suffix}`);
+  const names = [...new Set(measures.flatMap(({ adapters }) => adapters.map(nameOf)))];
+  const series = names.map(name => ({
+    name,
+    points: measures.flatMap(({ id, size }) => {
+      const figure = figures.find(({ row, adapter }) => row === id && nameOf(adapter) === name);
+      return figure === undefined ? [] : [[size, figure.value] as const];
+    }),
+  }));
+  return { sizes: measures.map(({ size }) => size), series: series.filter(({ points }) => points.length > 0) };
+}
+
 function growthTable(
   figures: readonly Figure[],
   prefix: string,
   suffix: string,
   head: (size: number) => string,
 ): string {
-  const measures = MEASURES.filter(({ id, size }) => id === `${prefix}-${size}${suffix}`);
-  const nameOf = (adapter: string): string => adapter.replace(/-large$/, '');
-  const names = [...new Set(measures.flatMap(({ adapters }) => adapters.map(nameOf)))];
-  const rows = names.flatMap(name => {
-    const cells = measures.map(({ id }) => short(figures.find(f => f.row === id && nameOf(f.adapter) === name)?.value));
-    return cells.every(cell => cell === '–') ? [] : [[name, ...cells]];
-  });
-  return rows.length === 0 ? '' : table(['', ...measures.map(({ size }) => head(size))], rows);
+  const { sizes, series } = growthOf(figures, prefix, suffix);
+  const rows = series.map(({ name, points }) => [
+    name,
+    ...sizes.map(size => short(points.find(([x]) => x === size)?.[1])),
+  ]);
+  return rows.length === 0 ? '' : table(['', ...sizes.map(head)], rows);
 }
 
 const bytes = (size: number): string =>
@@ -89,19 +99,36 @@ function connectTable(figures: readonly Figure[]): string {
   return rows.length === 0 ? '' : table(['connections/s', 'one after the other', '16 at a time'], rows);
 }
 
+/** The plots beside the page, by the names of their files. */
+export function performancePlots({ figures }: Recorded): Record<string, string> {
+  const plot = (title: string, unit: string, prefix: string, head: (size: number) => string): string => {
+    const { sizes, series } = growthOf(figures, prefix, '');
+    return svgOf({ title, unit, xTicks: sizes.map(size => [size, head(size)] as const), series });
+  };
+  return {
+    [ONE_WAY_PLOT]: plot('One way, over payload size', 'messages/s', 'oneway', bytes),
+    [MEMORY_PLOT]: plot('Idle connections, over their number', 'KiB each', 'memory', String),
+  };
+}
+
+type Section = readonly [title: string, body: string, plot?: string];
+
+const sectionOf = ([title, body, plot]: Section): string =>
+  `## ${title}\n\n${body}${plot === undefined ? '' : `\n\n![${title}](${plot})`}`;
+
 export function performancePage(recorded: Recorded): string {
   const { figures, ratios } = recorded;
-  const sections: readonly (readonly [title: string, body: string])[] = [
+  const sections: readonly Section[] = [
     ['Bars', barsTable(ratios)],
     ['Latency', latencyTable(figures)],
-    ['Messages per second over payload size, one way', growthTable(figures, 'oneway', '', bytes)],
+    ['Messages per second over payload size, one way', growthTable(figures, 'oneway', '', bytes), ONE_WAY_PLOT],
     ['Processor time of the sender in us per message', growthTable(figures, 'oneway', '-cpu-send', bytes)],
     ['Processor time of the receiver in us per message', growthTable(figures, 'oneway', '-cpu-receive', bytes)],
     ['Connections, with authentication', connectTable(figures)],
-    ['KiB per idle connection over their number', growthTable(figures, 'memory', '', String)],
+    ['KiB per idle connection over their number', growthTable(figures, 'memory', '', String), MEMORY_PLOT],
   ];
   const filled = sections.filter(([, body]) => body !== '');
-  return `${[method(recorded), ...filled.map(([title, body]) => `## ${title}\n\n${body}`)].join('\n\n')}\n`;
+  return `${[method(recorded), ...filled.map(sectionOf)].join('\n\n')}\n`;
 }
 
 function method({ machine, rounds, quick, figures, skipped }: Recorded): string {
@@ -115,7 +142,7 @@ ${quick ? 'short ' : ''}rounds: ${rounds}, other programs used up to ${short(for
 
 A case is two processes on loopback, client on core 0, server on core 1, which check the length, order and end of every message.
 All contenders of a row run right after one another, in an order that rotates; a ratio is the median of the rounds'
-ratios. \`ws\` and \`wss\` are the ws package without and with TLS 1.3, \`tls-aes\` is node:tls with AES-256-GCM, \`net-batch\` is node:net
+ratios. \`processor time saved\` is how many times ours, both ends together, the peer's processor time per message is. \`ws\` and \`wss\` are the ws package without and with TLS 1.3, \`tls-aes\` is node:tls with AES-256-GCM, \`net-batch\` is node:net
 with one write per turn, \`libp2p-tcp\` is js-libp2p with Noise and yamux. Ours encrypt and authenticate both ends always;
 \`-hybrid\` adds ML-KEM-768 to the handshake, \`-spin\` is the option \`spin\` of \`nodeEnv\`, \`-large\` has a queue for messages of 1 MiB.${missing}`;
 }

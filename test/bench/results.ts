@@ -1,6 +1,6 @@
 /** From samples to rows: medians, ratios round by round, and whether they reach their bars. Pure. */
 import type { Sample, Selection } from './cases.js';
-import { type Bar, MEASURES } from './measures.js';
+import { type Bar, MEASURES, processorTimeIds } from './measures.js';
 
 /** A round is left out where other programs used more than this many cores and at least two quieter ones remain. */
 const QUIET_CORES = 0.35;
@@ -26,6 +26,11 @@ export interface Ratio {
   readonly peerValue: number | undefined;
   /** Median of the rounds' ratios; the value itself for an absolute bar. */
   readonly ratio: number;
+  /**
+   * How many times the processor time per message of ours, both ends together, the peer's is. It holds on a busy machine
+   * too, where rates tell who else was running.
+   */
+  readonly processor: number | undefined;
   readonly atLeast: number | undefined;
   readonly atMost: number | undefined;
   readonly pass: boolean;
@@ -99,11 +104,21 @@ function ratioOf(samples: readonly Sample[], bar: Bar): Ratio | undefined {
     value: rounded(value),
     peerValue: peerValue === undefined ? undefined : rounded(peerValue),
     ratio: rounded(exact),
+    processor: bar.peer === undefined ? undefined : processorRatio(samples, measure, ours, bar.peer),
     atLeast,
     atMost,
     pass: atLeast === undefined ? exact <= (atMost ?? Number.NaN) : exact >= atLeast,
     rounds: peerValue === undefined ? own.length : paired.length,
   };
+}
+
+function processorRatio(samples: readonly Sample[], measure: string, ours: string, peer: string): number | undefined {
+  const cost = (adapter: string): number =>
+    processorTimeIds(measure)
+      .map(id => median(samplesOf(samples, id, adapter).map(sample => sample.value)))
+      .reduce((sum, value) => sum + value, 0);
+  const exact = cost(peer) / cost(ours);
+  return Number.isNaN(exact) ? undefined : rounded(exact);
 }
 
 /** Which figures of ours fell back by more than a tenth, against those of an earlier run. */

@@ -2,6 +2,7 @@ import t from 'tap';
 import { type Sample, select } from '../bench/cases.js';
 import type { Bar } from '../bench/measures.js';
 import { performancePage } from '../bench/page.js';
+import { svgOf } from '../bench/plot.js';
 import { fallenBack, figures, type Ratio, ratios } from '../bench/results.js';
 
 const sample = (
@@ -54,6 +55,35 @@ t.test('what is worse by more than a tenth has fallen back, in the direction of 
   const atMost = (ratio: number): Ratio[] => before.map(row => ({ ...row, ratio, atLeast: undefined, atMost: 20 }));
   t.same(fallenBack(atMost(10), atMost(10.9)), []);
   t.equal(fallenBack(atMost(10), atMost(11.2)).length, 1);
+});
+
+t.test('beside a ratio of rates stands the ratio of processor time, of both ends together', async t => {
+  const samples = [
+    ...sample('oneway-256', 'hopfair-ws', [5]),
+    ...sample('oneway-256', 'ws', [1]),
+    ...sample('oneway-256-cpu-send', 'hopfair-ws', [1]),
+    ...sample('oneway-256-cpu-receive', 'hopfair-ws', [2]),
+    ...sample('oneway-256-cpu-send', 'ws', [10]),
+    ...sample('oneway-256-cpu-receive', 'ws', [14]),
+  ];
+  t.match(ratios(samples, { bars: [bar] }), [{ ratio: 5, processor: 8 }]);
+  t.match(ratios(samples.slice(0, 2), { bars: [bar] }), [{ processor: undefined }]);
+});
+
+t.test('a plot puts values on logarithmic axes and keeps the names of lines apart', async t => {
+  const ticks = [[1, 'one'] as const, [10, 'ten'] as const, [100, 'hundred'] as const];
+  const line = (name: string, last: number) => ({ name, points: [[1, 10] as const, [100, last] as const] });
+  const svg = svgOf({ title: 'Costs', unit: 'us', xTicks: ticks, series: [line('ours', 1_000), line('theirs', 999)] });
+  t.match(svg, '>10</text>');
+  t.match(svg, '>1 k</text>');
+  t.match(svg, '<title>Costs</title>');
+  const heights = [...svg.matchAll(/y="([\d.]+)" text-anchor="start" fill="#[\da-f]+">(?:ours|theirs)</g)].map(m =>
+    Number(m[1]),
+  );
+  t.equal(heights.length, 2);
+  t.ok(Math.abs((heights[0] ?? 0) - (heights[1] ?? 0)) >= 16, 'one name does not cover the other');
+  const places = [...svg.matchAll(/x="([\d.]+)" y="[\d.]+" text-anchor="middle"/g)].map(m => Number(m[1]));
+  t.equal((places[0] ?? 0) + (places[2] ?? 0), 2 * (places[1] ?? 0), 'ten is in the middle of one and a hundred');
 });
 
 t.test('rows are chosen by id, by how ids begin, or by bar; a name that fits nothing is refused', async t => {
