@@ -79,6 +79,8 @@ export const LIMITS = {
   /** A message of the application, reassembled from frames. */
   maxApplicationMessageBytes: 1_048_576,
   maxSessionQueueBytes: 4_194_304,
+  /** Whoever steals the keys of a session reads on until the next Diffie-Hellman exchange. */
+  sessionLifetimeMs: 3_600_000,
   replayWindow: 16_384,
   /** Bytes that wait at a relay for one neighbour. */
   maxEgressQueueBytes: 4_194_304,

@@ -70,12 +70,9 @@ export class Connector {
     }
   }
 
-  /** Whether a handshake that the peer began may go ahead; if so, ours ends. */
-  yields(): boolean {
-    if (this.#attempt === undefined) return true;
-    if (this.#context.self < this.#peer && this.#failures < PATIENCE) return false;
-    this.stop();
-    return true;
+  /** Whether a handshake that the peer began may go ahead. Ours goes on until that one is proved, which stops it. */
+  get yields(): boolean {
+    return this.#attempt === undefined || this.#peer < this.#context.self || this.#failures >= PATIENCE;
   }
 
   /** A session is up, or none is wanted. */

@@ -19,6 +19,7 @@ export interface MeshContext {
   /** Whoever proved who it is, in a channel or a session, is let in by this alone. */
   readonly admission: Admission;
   readonly knownPeers: KnownPeers;
+  readonly sessionLifetimeMs: number;
   /** Undefined when this node does not forward. */
   readonly relay: RelayOptions | undefined;
   /** For channels and sessions; read anew for each, since certificates and evidence are renewed. */

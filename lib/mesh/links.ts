@@ -58,7 +58,7 @@ export class Links {
       return;
     }
     const link = this.#links.get(peer);
-    if (link !== undefined && !link.connector.yields()) end.close('superseded');
+    if (link !== undefined && !link.connector.yields) end.close('superseded');
     else if (!this.#hasRoomFor(peer)) end.close('limit');
     else this.#respond(peer, end, message);
   }

@@ -75,6 +75,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       membership,
       knownPeers,
       admission: new Admission(membership, knownPeers, env.clock, admit),
+      sessionLifetimeMs: options.sessionLifetimeMs ?? LIMITS.sessionLifetimeMs,
       relay: relay === true ? {} : relay === false ? undefined : relay,
       handshakePolicy: handshakePolicyOf(options),
     };

@@ -55,6 +55,11 @@ export interface NodeOptions {
   readonly channelLimits?: Partial<NodeChannelLimits>;
   /** Forward for others. Default: false. */
   readonly relay?: boolean | RelayOptions;
+  /**
+   * Keys of a session come from a Diffie-Hellman exchange that is at most this old: between 0.8 and 1 of it a new one
+   * takes over the streams. 5,000 ms at least; default 3,600,000.
+   */
+  readonly sessionLifetimeMs?: number;
   /** Publications that are kept for subscribers that missed them, per topic. Default: 1,024. */
   readonly publicationHistory?: number;
   /** Default: the fastest backend of the platform. */
@@ -71,6 +76,8 @@ export interface ChannelSettings {
   readonly channelLimits: Partial<NodeChannelLimits>;
 }
 
+/** A handshake, and what makes two of them simultaneous, must fit in the rest of it. */
+const MIN_SESSION_LIFETIME_MS = 5_000;
 const AEADS: readonly string[] = ['ChaChaPoly', 'AESGCM'] satisfies AeadName[];
 const FIXED_LIMITS: readonly string[] = ['maxMessageBytes'];
 
@@ -99,6 +106,9 @@ export function checkNodeOptions(options: NodeOptions): void {
     `attestation is a function, or ${maxAttestationBytes} bytes at most`,
   );
   requireArgument(admit === undefined || typeof admit === 'function', 'admit is a function');
+  const { sessionLifetimeMs = LIMITS.sessionLifetimeMs } = options;
+  const isLifetime = sessionLifetimeMs >= MIN_SESSION_LIFETIME_MS && sessionLifetimeMs <= LIMITS.sessionLifetimeMs;
+  requireArgument(isLifetime, `sessions live ${MIN_SESSION_LIFETIME_MS} to ${LIMITS.sessionLifetimeMs} ms`);
   checkNumbers('handshakeLimits', { ...options.handshakeLimits });
   requireArgument((options.handshakeLimits?.cpuShare ?? 0) <= 1, 'cpuShare is a share of one core');
   checkChannelLimits(options.channelLimits ?? {});

@@ -17,7 +17,9 @@ import { Outbox } from './outbox.js';
 import type { PathEnd } from './path-end.js';
 import { PathKeeper } from './path-keeper.js';
 import type { PathSetups } from './path-setup.js';
-import { SecureSession, type SessionHost } from './secure-session.js';
+import { Renewal } from './renewal.js';
+import { SESSION_TAG_BYTES, SecureSession, type SessionHost } from './secure-session.js';
+import { Succession } from './succession.js';
 
 export interface LinkHost {
   candidates(peer: PeerId): readonly Candidate[];
@@ -45,10 +47,12 @@ export class PeerLink implements SessionHost {
   readonly #inbox: Inbox;
   readonly #quarantine: Quarantine;
   readonly #keeper: PathKeeper;
-  #session: SecureSession | undefined;
+  readonly #succession: Succession;
+  readonly #renewal: Renewal;
   #remoteRun: Uint8Array | undefined;
   #waiters = 0;
   #pathlessSince: Instant | undefined;
+  #lostSince: Instant | undefined;
   #flushing = false;
 
   constructor(context: MeshContext, setups: PathSetups, peer: PeerId, host: LinkHost) {
@@ -58,6 +62,11 @@ export class PeerLink implements SessionHost {
     this.#host = host;
     this.#inbox = new Inbox((service, bytes) => host.deliver(peer, service, bytes));
     this.#quarantine = new Quarantine(() => context.env.rng.float());
+    this.#succession = new Succession(context.self, peer, {
+      requeue: chunks => this.outbox.requeue(chunks),
+      onCurrent: session => this.#onCurrent(session),
+    });
+    this.#renewal = new Renewal(context.sessionLifetimeMs, () => context.env.rng.float());
     this.connector = new Connector(context, setups, peer, {
       candidates: () => this.candidates(),
       wanted: () => this.wanted,
@@ -66,25 +75,34 @@ export class PeerLink implements SessionHost {
     this.#keeper = new PathKeeper(context, setups, () => this.candidates());
   }
 
+  /** The session of the newest keys that both ends use. */
   get session(): SecureSession | undefined {
-    return this.#session;
+    return this.#succession.current;
   }
 
   /** A session is up and the peer has said who it is. */
   get up(): boolean {
-    return this.#session?.established === true;
+    return this.session?.established === true;
   }
 
   /** Whether a session is worth having. */
   get wanted(): boolean {
-    return this.#session === undefined && (!this.outbox.empty || this.#waiters > 0 || this.#remoteRun !== undefined);
+    if (this.session !== undefined) {
+      return this.#succession.next === undefined && this.#renewal.isDue(this.#context.env.clock.now());
+    }
+    return !this.outbox.empty || this.#waiters > 0 || this.#remoteRun !== undefined;
   }
 
-  /** Candidate paths, those in quarantine last. */
+  /** Candidate paths: the one that works first, those in quarantine last. */
   candidates(): readonly Candidate[] {
     const now = this.#context.env.clock.now();
-    const barred = (candidate: Candidate): number => (this.#quarantine.bars(candidate.route.join('>'), now) ? 1 : 0);
-    return [...this.#host.candidates(this.peer)].sort((a, b) => barred(a) - barred(b));
+    const active = this.session?.flow.active?.key;
+    const rank = ({ route }: Candidate): number => {
+      const key = route.join('>');
+      if (key === active) return 0;
+      return this.#quarantine.bars(key, now) ? 2 : 1;
+    };
+    return [...this.#host.candidates(this.peer)].sort((a, b) => rank(a) - rank(b));
   }
 
   /** Somebody waits for the session without having anything to send. Returns how to stop waiting. */
@@ -103,7 +121,7 @@ export class PeerLink implements SessionHost {
     const expiresAt = options.ttlMs === undefined ? undefined : after(clock.now(), options.ttlMs);
     const trafficClass: DeliveryClass = options.class ?? 'normal';
     if (!this.outbox.push(service, bytes, trafficClass, expiresAt)) return false;
-    if (this.#session === undefined) this.connector.start();
+    if (this.session === undefined) this.connector.start();
     else if (!this.#flushing) {
       this.#flushing = true;
       clock.defer(this.#flush);
@@ -114,13 +132,12 @@ export class PeerLink implements SessionHost {
   /** One turn's messages leave together. */
   readonly #flush = (): void => {
     this.#flushing = false;
-    this.#session?.pump();
+    this.#succession.carrier?.pump();
   };
 
-  /** A handshake succeeded. What the previous session had under way goes on in this one. */
+  /** A handshake succeeded. What another session has under way goes on until this one takes over. */
   install(result: HandshakeResult, end: PathEnd, role: 'initiator' | 'responder', rttMs: number): void {
     this.connector.stop();
-    this.#endSession('superseded', false);
     const session = new SecureSession({
       context: this.#context,
       peer: this.peer,
@@ -129,47 +146,57 @@ export class PeerLink implements SessionHost {
       host: this,
       quarantine: this.#quarantine,
     });
-    this.#session = session;
-    this.#pathlessSince = undefined;
+    if (!this.#succession.install(session)) {
+      end.close('superseded');
+      return;
+    }
     session.addPath(role === 'initiator' ? (session.allotPathId() ?? 0) : 0, end, rttMs);
   }
 
   /** A path joins the session, when its message proves that its sender has the keys. */
   join(end: PathEnd, message: Uint8Array): void {
-    const session = this.#session;
-    const tag = message.subarray(0, 8);
-    const id = session?.matches(tag) ? session.openJoin(message.subarray(8)) : undefined;
+    const session = this.#succession.byTag(message.subarray(0, SESSION_TAG_BYTES));
+    const id = session?.openJoin(message.subarray(SESSION_TAG_BYTES));
     if (session === undefined || id === undefined) {
       end.close('refused');
       return;
     }
     end.sendMessage(concat(session.tag, session.sealJoin(id, end)));
-    this.#pathlessSince = undefined;
     session.addPath(id, end, session.flow.active?.rtt.smoothedMs ?? 50);
   }
 
-  #endSession(reason: 'superseded' | 'done', tell: boolean): void {
-    const session = this.#session;
-    if (session === undefined) return;
-    this.#session = undefined;
+  #onCurrent(session: SecureSession): void {
     this.#keeper.stop();
-    this.outbox.requeue(session.end(reason, tell));
+    this.#pathlessSince = undefined;
+    this.#renewal.onSession(session);
+  }
+
+  #endSessions(reason: 'superseded' | 'done', tell: boolean): void {
+    this.#keeper.stop();
+    this.#succession.end(reason, tell);
   }
 
   // ---------------------------------------------------------------- SessionHost
 
+  carries(session: SecureSession): boolean {
+    return session === this.#succession.carrier;
+  }
+
   onHello(session: SecureSession, runId: Uint8Array): void {
-    if (session !== this.#session) return;
     const known = this.#remoteRun;
-    if (known === undefined || !equalBytes(known, runId)) {
+    const isNewRun = known !== undefined && !equalBytes(known, runId);
+    const isRenewal = this.up && session !== this.session && !isNewRun;
+    if (!this.#succession.onHello(session, isNewRun, this.#context.env.clock.now())) return;
+    this.#lostSince = undefined;
+    if (known === undefined || isNewRun) {
       this.#remoteRun = runId.slice();
       this.#inbox.restart();
-      if (known !== undefined) {
-        this.outbox.restart();
-        this.#host.onState(this.peer, 'down', 'the peer restarted');
-      }
     }
-    this.#host.onState(this.peer, 'up', `session ${session.role}`);
+    if (isNewRun) {
+      this.outbox.restart();
+      this.#host.onState(this.peer, 'down', 'the peer restarted');
+    }
+    this.#host.onState(this.peer, 'up', isRenewal ? 'new keys' : `session ${session.role}`);
     this.keepPaths();
   }
 
@@ -187,13 +214,18 @@ export class PeerLink implements SessionHost {
     this.#host.onRoute(event);
   }
 
-  onPathLost(session: SecureSession): void {
-    if (session === this.#session) this.keepPaths();
+  onPathUp(session: SecureSession): void {
+    if (session === this.session) this.#pathlessSince = undefined;
+    this.#succession.poll(this.#context.env.clock.now());
   }
 
-  onEnd(session: SecureSession): void {
-    if (session !== this.#session) return;
-    this.#endSession('done', false);
+  onPathLost(session: SecureSession): void {
+    this.#succession.poll(this.#context.env.clock.now());
+    if (session === this.session) this.keepPaths();
+  }
+
+  onEnd(): void {
+    this.#endSessions('done', false);
     this.#forgetPeer('the peer closed the session');
   }
 
@@ -201,43 +233,41 @@ export class PeerLink implements SessionHost {
 
   /** Keeps several paths set up; when none is left and none can be joined, a new handshake is tried. */
   keepPaths(): void {
-    const session = this.#session;
+    const { session } = this;
     if (session === undefined) {
       this.connector.nudge();
       return;
     }
-    const { clock } = this.#context.env;
     if (session.paths.length > 0) this.#pathlessSince = undefined;
-    else this.#pathlessSince ??= clock.now();
+    else this.#pathlessSince ??= this.#context.env.clock.now();
     if (session.role === 'initiator' && session.established) this.#keeper.keep(session);
   }
 
-  /** Once a second. False when the peer is gone and the link can be dropped. */
+  /** Four times a second. False when the peer is gone and the link can be dropped. */
   maintain(now: Instant): boolean {
-    const session = this.#session;
+    this.#succession.poll(now);
+    const { session } = this;
     if (session !== undefined) {
       session.probeIdlePaths(now);
       if (session.paths.length === 0) this.#replacePathless(now);
+      else if (this.#renewal.isOverdue(now)) this.#endSessions('superseded', false);
     }
     this.keepPaths();
-    if (this.#session !== undefined) return true;
+    if (this.wanted) this.connector.start();
+    if (this.session !== undefined) return true;
     if (this.#remoteRun !== undefined) {
       this.#lostSince ??= now;
       if (now - this.#lostSince > PEER_LOST_MS) this.#forgetPeer('no path for a minute');
     }
-    if (this.wanted) this.connector.start();
     return this.wanted;
   }
-
-  #lostSince: Instant | undefined;
 
   /** Paths can join only what both ends still have; after a second without any, a new session is the safe way. */
   #replacePathless(now: Instant): void {
     this.#pathlessSince ??= now;
     if (now - this.#pathlessSince < 1_000) return;
     this.#lostSince = this.#pathlessSince;
-    this.#endSession('done', false);
-    this.connector.start();
+    this.#endSessions('done', false);
   }
 
   #forgetPeer(cause: string): void {
@@ -251,7 +281,7 @@ export class PeerLink implements SessionHost {
 
   close(): void {
     this.connector.stop();
-    this.#endSession('done', true);
+    this.#endSessions('done', true);
     this.#forgetPeer('closed here');
   }
 }

@@ -30,6 +30,8 @@ import { SessionKeys } from './session-keys.js';
 export interface SessionHost {
   readonly outbox: Outbox;
   readonly runId: Uint8Array;
+  /** Whether this one, of all sessions of its owner, takes what is new. */
+  carries(session: SecureSession): boolean;
   /** The peer said who it is in this session: from now on chunks may be sent, and will come. */
   onHello(session: SecureSession, runId: Uint8Array): void;
   /** False when there was no room for it. */
@@ -37,6 +39,7 @@ export interface SessionHost {
   /** Room was made in the outbox. */
   onSettled(): void;
   onRoute(event: RouteEvent): void;
+  onPathUp(session: SecureSession): void;
   onPathLost(session: SecureSession): void;
   onEnd(session: SecureSession): void;
 }
@@ -72,6 +75,8 @@ const PTOS_OF_OLD_KEYS = 3;
 export class SecureSession {
   readonly peer: PeerId;
   readonly role: 'initiator' | 'responder';
+  /** When its handshake was done. */
+  readonly since: Instant;
   /** Public: names the session in the set-up of further paths. */
   readonly tag: Uint8Array;
   readonly flow: Flow<Payload>;
@@ -91,8 +96,9 @@ export class SecureSession {
     this.peer = peer;
     this.role = role;
     this.tag = result.handshakeHash.slice(0, SESSION_TAG_BYTES);
+    this.since = context.env.clock.now();
     this.#context = context;
-    this.#keys = new SessionKeys(result, context.env.clock.now(), () => PTOS_OF_OLD_KEYS * this.slowestPtoMs);
+    this.#keys = new SessionKeys(result, this.since, () => PTOS_OF_OLD_KEYS * this.slowestPtoMs);
     this.#host = host;
     this.flow = new Flow<Payload>({ destination: peer, random: () => context.env.rng.float(), quarantine });
     this.#alarm = new Alarm(context.env.clock, () => this.#onAlarm());
@@ -154,6 +160,7 @@ export class SecureSession {
     this.#drive({ kind: 'path-up', path: { id, route: end.route, operators, rttHintMs } });
     // The first packet tells the other end who we are; it is repeated until it is receipted.
     if (this.#paths.size === 1 && !this.#helloReceipted) this.#submitEmpty();
+    this.#host.onPathUp(this);
     this.pump();
   }
 
@@ -178,7 +185,7 @@ export class SecureSession {
 
   /** Sends what the outbox holds, as far as the windows allow. */
   pump(): void {
-    if (this.#closed || !this.#helloHeard || this.#pumping) return;
+    if (this.#closed || !this.#helloHeard || this.#pumping || !this.#host.carries(this)) return;
     this.#pumping = true;
     const { outbox } = this.#host;
     for (let waiting = outbox.waiting; waiting !== undefined; waiting = outbox.waiting) {

@@ -26,6 +26,7 @@ export interface MeshWorldOptions {
   readonly link?: Partial<LinkConditions>;
   /** The real primitives instead of the fake ones that only detect tampering. */
   readonly realCrypto?: boolean;
+  readonly sessionLifetimeMs?: number;
 }
 
 const NETWORK = 'test';
@@ -38,10 +39,12 @@ export class MeshWorld {
   readonly #hosts = new Map<string, MeshHost & { seeds: { identity: Uint8Array; static: Uint8Array } }>();
   readonly #dials: Map<string, readonly string[]> = new Map();
   readonly #relays = new Set<string>();
+  readonly #sessionLifetimeMs: number | undefined;
 
   constructor(options: MeshWorldOptions = {}) {
     this.world = new SimWorld({ seed: options.seed ?? 1, ...(options.link && { link: options.link }) });
     this.crypto = options.realCrypto ? nobleCrypto() : fakeCrypto();
+    this.#sessionLifetimeMs = options.sessionLifetimeMs;
     this.#transports = new SimTransportNetwork(this.world);
   }
 
@@ -94,6 +97,7 @@ export class MeshWorld {
         env: process.env,
         crypto: this.crypto,
         postQuantum: 'off',
+        ...(this.#sessionLifetimeMs !== undefined && { sessionLifetimeMs: this.#sessionLifetimeMs }),
         relay: this.#relays.has(name) && { onForward: frame => host.onForward(frame) },
       });
       host.node = node;

@@ -15,6 +15,8 @@ export interface Conditions {
   readonly messagesPerEnd: number;
   readonly faultyMs: number;
   readonly maxSkewMs: number;
+  /** Short ones, so that sessions get new keys while all else happens. */
+  readonly sessionLifetimeMs: number;
   /** Relays that die and come back. */
   readonly crashes: number;
   /** Ends that die and come back, and their sessions with them. */
@@ -48,6 +50,7 @@ export function drawConditions(rng: SeededRng, seed: number): Conditions {
     trunks: indices.map(i => [i, (i + 1) % relays] as const),
     messagesPerEnd: 60,
     faultyMs: 4_000,
+    sessionLifetimeMs: rng.fork('session').between(5_000, 10_000),
     maxSkewMs: rng.chance(0.5) ? 2_000 : 0,
     crashes: some(0.5, 2),
     endCrashes: some(0.2, 1),

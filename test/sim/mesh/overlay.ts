@@ -154,6 +154,7 @@ export class Overlay {
         [...this.#identities].map(([member, { peer }]) => ({ peer, mayRelay: member.startsWith('relay') })),
       ),
       relay,
+      sessionLifetimeMs: this.#conditions.sessionLifetimeMs,
       postQuantum: 'off',
       crypto: this.#crypto,
       env: process.env,

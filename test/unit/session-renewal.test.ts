@@ -1,0 +1,151 @@
+import t from 'tap';
+import { toHex } from '../../lib/bytes.js';
+import { instant } from '../../lib/env.js';
+import { type Claim, stands } from '../../lib/mesh/succession.js';
+import { type MeshHost, MeshWorld, type MeshWorldOptions } from '../support/mesh-world.js';
+
+const LIFETIME_MS = 5_000;
+
+/** A diamond: a and b know each other only through the relays r1 and r2. */
+async function diamond(options: MeshWorldOptions = {}) {
+  const mesh = new MeshWorld({ link: { delayMs: 3 }, sessionLifetimeMs: LIFETIME_MS, ...options });
+  mesh.add('r1', [], { relay: true });
+  mesh.add('r2', ['r1'], { relay: true });
+  const a = mesh.add('a', ['r1', 'r2']);
+  const b = mesh.add('b', ['r1', 'r2']);
+  await mesh.run(1_000);
+  return { mesh, a, b };
+}
+
+/** Numbered messages to a host: what arrived, in that order, and the longest that one took. */
+function numbers(mesh: MeshWorld, from: MeshHost, to: MeshHost) {
+  const got: number[] = [];
+  const sentAt: number[] = [];
+  let slowestMs = 0;
+  to.node.serve('numbers', (_from, bytes) => {
+    const n = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
+    got.push(n);
+    slowestMs = Math.max(slowestMs, mesh.world.scheduler.nowMs - (sentAt[n] ?? 0));
+  });
+  return {
+    got,
+    sentAt,
+    get slowestMs() {
+      return slowestMs;
+    },
+    send(bytes: number, critical: boolean): void {
+      const message = new Uint8Array(bytes);
+      new DataView(message.buffer).setUint32(0, sentAt.length);
+      sentAt.push(mesh.world.scheduler.nowMs);
+      if (!from.node.send(to.peer, 'numbers', message, critical ? { class: 'critical' } : {})) throw new Error('full');
+    },
+  };
+}
+
+const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+const renewals = (host: MeshHost): number => host.peerEvents.filter(({ cause }) => cause === 'new keys').length;
+const secretOf = (host: MeshHost, other: MeshHost): string =>
+  toHex(host.node.exportSecret(other.peer, 'label', 32) ?? new Uint8Array(0));
+
+t.test('a session gets new keys within its lifetime, and its streams notice nothing', async t => {
+  const { mesh, a, b } = await diamond();
+  const there = numbers(mesh, a, b);
+  const back = numbers(mesh, b, a);
+  const opened = a.node.session(b.peer);
+  await mesh.run(100);
+  await opened;
+  const secrets = new Set<string>();
+  for (let i = 0; i < 4_000; i++) {
+    there.send(64, i % 3 === 0);
+    if (i % 2 === 0) back.send(200, false);
+    await mesh.run(4);
+    if (i % 50 === 49) secrets.add(secretOf(a, b));
+  }
+  await mesh.run(500);
+  t.same(there.got, upTo(4_000), 'in order, once each');
+  t.same(back.got, upTo(2_000));
+  t.ok(renewals(a) >= 3 && renewals(b) >= 3, `${renewals(a)} and ${renewals(b)} renewals in 16 s`);
+  t.ok(secrets.size >= 4, 'each with other secrets');
+  t.equal(secretOf(a, b), secretOf(b, a), 'the same at both ends');
+  t.notOk([...a.peerEvents, ...b.peerEvents].some(({ kind }) => kind === 'session-down'));
+  // In virtual time: one way is 6 ms, and no message waits for a handshake.
+  t.ok(there.slowestMs <= 12 && back.slowestMs <= 12, `${there.slowestMs} and ${back.slowestMs} ms`);
+  t.ok(a.node.routes().filter(route => route.flow === b.peer).length >= 2, 'other paths joined the newest session');
+});
+
+for (let seed = 1; seed <= 5; seed++) {
+  t.test(`with loss and jitter nothing is lost, repeated or reordered, seed ${seed}`, async t => {
+    const link = { delayMs: 2 + seed, jitterMs: 8, loss: 0.02 };
+    const { mesh, a, b } = await diamond({ seed, link });
+    const there = numbers(mesh, a, b);
+    const back = numbers(mesh, b, a);
+    for (let i = 0; i < 600; i++) {
+      there.send(4_000, i % 5 === 0);
+      back.send(100, false);
+      await mesh.run(20);
+    }
+    await mesh.run(5_000);
+    t.same(there.got, upTo(600));
+    t.same(back.got, upTo(600));
+    t.ok(renewals(a) >= 2 && renewals(b) >= 2, `${renewals(a)} and ${renewals(b)} renewals`);
+  });
+}
+
+t.test('idle sessions are renewed too, and a message after hours finds one', async t => {
+  const { mesh, a, b } = await diamond();
+  const there = numbers(mesh, a, b);
+  there.send(10, false);
+  await mesh.run(60_000);
+  t.ok(renewals(a) >= 11 && renewals(b) >= 11);
+  there.send(10, false);
+  await mesh.run(20);
+  t.same(there.got, [0, 1], 'without a handshake first');
+});
+
+t.test('a session whose keys cannot be renewed ends after its lifetime, and nothing is lost', async t => {
+  const { mesh, a, b } = await diamond();
+  const there = numbers(mesh, a, b);
+  for (let i = 0; i < 30; i++) {
+    there.send(10, false);
+    await mesh.run(100);
+  }
+  const before = secretOf(a, b);
+  // With clocks this wrong nobody takes a set-up of anybody, while paths that are up go on.
+  for (const name of ['r1', 'r2']) mesh.world.machine(name)?.jumpClock(3_600_000);
+  for (let i = 0; i < 60; i++) {
+    there.send(10, false);
+    await mesh.run(100);
+  }
+  t.equal(secretOf(a, b), '', 'the old keys are gone');
+  t.ok(there.got.length > 40 && there.got.length < 90, 'it worked until its end');
+  for (const name of ['r1', 'r2']) mesh.world.machine(name)?.jumpClock(-3_600_000);
+  await mesh.run(20_000);
+  t.same(there.got, upTo(90));
+  t.not(secretOf(a, b), before);
+  t.notOk([...a.peerEvents, ...b.peerEvents].some(({ kind }) => kind === 'session-down'));
+});
+
+t.test('of two sessions begun at once that of the lower PeerId stands, at both ends', async t => {
+  const claim = (role: Claim['role'], since: number): Claim => ({ role, since: instant(since) });
+  for (const [order, apart] of [
+    ['first', 100],
+    ['second', 1_900],
+  ] as const) {
+    // The lower one began x, the other y.
+    const lower = [claim('initiator', 0), claim('responder', apart)] as const;
+    const other = [claim('responder', 0), claim('initiator', apart)] as const;
+    t.ok(stands(lower[0], lower[1], true), order);
+    t.ok(stands(other[0], other[1], false), 'x came first at both');
+    t.notOk(stands(claim('initiator', 0), claim('responder', apart), false), 'y came first at the other');
+    t.notOk(stands(claim('responder', 0), claim('initiator', apart), true), 'y came first at the lower');
+  }
+  t.notOk(stands(claim('initiator', 0), claim('responder', 2_000), true), 'later it is a new beginning');
+  t.notOk(stands(claim('initiator', 0), claim('initiator', 1), true), 'the same end tried again');
+});
+
+t.test('a lifetime above an hour, or too short for a handshake, is refused', async t => {
+  for (const sessionLifetimeMs of [4_999, 3_600_001, Number.NaN]) {
+    const mesh = new MeshWorld({ sessionLifetimeMs });
+    t.throws(() => mesh.add('a'), { code: 'INVALID_ARGUMENT' });
+  }
+});
