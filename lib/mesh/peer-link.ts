@@ -47,7 +47,7 @@ export class PeerLink implements SessionHost {
   readonly #inbox: Inbox;
   readonly #quarantine: Quarantine;
   readonly #keeper: PathKeeper;
-  readonly #succession: Succession;
+  readonly #succession: Succession<SecureSession>;
   readonly #renewal: Renewal;
   #remoteRun: Uint8Array | undefined;
   #waiters = 0;
@@ -62,7 +62,7 @@ export class PeerLink implements SessionHost {
     this.#host = host;
     this.#inbox = new Inbox((service, bytes) => host.deliver(peer, service, bytes));
     this.#quarantine = new Quarantine(() => context.env.rng.float());
-    this.#succession = new Succession(context.self, peer, {
+    this.#succession = new Succession<SecureSession>(context.self, peer, {
       requeue: chunks => this.outbox.requeue(chunks),
       onCurrent: session => this.#onCurrent(session),
     });

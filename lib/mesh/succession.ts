@@ -8,11 +8,17 @@ import type { PeerId } from '../identity/peer-id.js';
 import type { ChunkRef } from './outbox.js';
 import type { SecureSession } from './secure-session.js';
 
-export interface SuccessionHost {
+/** What it takes to be one of them. */
+export type Heir = Pick<
+  SecureSession,
+  'role' | 'since' | 'established' | 'paths' | 'slowestPtoMs' | 'matches' | 'pump' | 'end'
+>;
+
+export interface SuccessionHost<S> {
   /** What an ended session had under way. */
   requeue(chunks: readonly ChunkRef[]): void;
   /** The session that all else should use from now on. */
-  onCurrent(session: SecureSession): void;
+  onCurrent(session: S): void;
 }
 
 /** Handshakes of both ends that finish within this time were begun at once; a later one is a new beginning. */
@@ -26,7 +32,7 @@ const MIN_DRAIN_MS = 100;
 const MAX_DRAIN_MS = 30_000;
 
 /** What of a session decides between two. */
-export type Claim = Pick<SecureSession, 'role' | 'since'>;
+export type Claim = Pick<Heir, 'role' | 'since'>;
 
 /**
  * Whether `present` stands against `newcomer`. Of two that were begun at once that of the lower PeerId stands, at both
@@ -37,47 +43,47 @@ export function stands(present: Claim, newcomer: Claim, selfIsLower: boolean): b
   return beganAtOnce && present.role !== newcomer.role && (present.role === 'initiator') === selfIsLower;
 }
 
-interface Retiring {
-  readonly session: SecureSession;
+interface Retiring<S> {
+  readonly session: S;
   readonly since: Instant;
   /** Undefined until the streams were handed over. */
   endsAt: Instant | undefined;
 }
 
-export class Succession {
-  readonly #host: SuccessionHost;
+export class Succession<S extends Heir> {
+  readonly #host: SuccessionHost<S>;
   readonly #selfIsLower: boolean;
-  #current: SecureSession | undefined;
+  #current: S | undefined;
   /** Its handshake is done, but the peer has not spoken in it yet. */
-  #next: SecureSession | undefined;
-  #retiring: Retiring | undefined;
+  #next: S | undefined;
+  #retiring: Retiring<S> | undefined;
 
-  constructor(self: PeerId, peer: PeerId, host: SuccessionHost) {
+  constructor(self: PeerId, peer: PeerId, host: SuccessionHost<S>) {
     this.#selfIsLower = self < peer;
     this.#host = host;
   }
 
-  get current(): SecureSession | undefined {
+  get current(): S | undefined {
     return this.#current;
   }
 
-  get next(): SecureSession | undefined {
+  get next(): S | undefined {
     return this.#next;
   }
 
   /** The session that takes new messages. */
-  get carrier(): SecureSession | undefined {
+  get carrier(): S | undefined {
     const retiring = this.#retiring;
     return retiring !== undefined && retiring.endsAt === undefined ? retiring.session : this.#current;
   }
 
   /** Those that paths may join. */
-  byTag(tag: Uint8Array): SecureSession | undefined {
+  byTag(tag: Uint8Array): S | undefined {
     return [this.#current, this.#next].find(session => session?.matches(tag));
   }
 
   /** A handshake succeeded. False when another one stands; the session is ended then. */
-  install(session: SecureSession): boolean {
+  install(session: S): boolean {
     if (this.#current === undefined) {
       this.#current = session;
       this.#host.onCurrent(session);
@@ -93,7 +99,7 @@ export class Succession {
   }
 
   /** The peer spoke in this session for the first time. False when another one stands; this one is ended then. */
-  onHello(session: SecureSession, isNewRun: boolean, now: Instant): boolean {
+  onHello(session: S, isNewRun: boolean, now: Instant): boolean {
     if (session !== this.#next) return session === this.#current;
     const present = this.#current;
     this.#next = undefined;
@@ -129,7 +135,7 @@ export class Succession {
     this.#current?.pump();
   }
 
-  #handOverIfReady(retiring: Retiring, now: Instant): void {
+  #handOverIfReady(retiring: Retiring<S>, now: Instant): void {
     const { session, since } = retiring;
     const paths = this.#current?.paths.length ?? 0;
     if (paths < session.paths.length && now - since <= HAND_OVER_TIMEOUT_MS) return;

@@ -1,7 +1,5 @@
 import t from 'tap';
 import { toHex } from '../../lib/bytes.js';
-import { instant } from '../../lib/env.js';
-import { type Claim, stands } from '../../lib/mesh/succession.js';
 import { type MeshHost, MeshWorld, type MeshWorldOptions } from '../support/mesh-world.js';
 
 const LIFETIME_MS = 5_000;
@@ -123,24 +121,6 @@ t.test('a session whose keys cannot be renewed ends after its lifetime, and noth
   t.same(there.got, upTo(90));
   t.not(secretOf(a, b), before);
   t.notOk([...a.peerEvents, ...b.peerEvents].some(({ kind }) => kind === 'session-down'));
-});
-
-t.test('of two sessions begun at once that of the lower PeerId stands, at both ends', async t => {
-  const claim = (role: Claim['role'], since: number): Claim => ({ role, since: instant(since) });
-  for (const [order, apart] of [
-    ['first', 100],
-    ['second', 1_900],
-  ] as const) {
-    // The lower one began x, the other y.
-    const lower = [claim('initiator', 0), claim('responder', apart)] as const;
-    const other = [claim('responder', 0), claim('initiator', apart)] as const;
-    t.ok(stands(lower[0], lower[1], true), order);
-    t.ok(stands(other[0], other[1], false), 'x came first at both');
-    t.notOk(stands(claim('initiator', 0), claim('responder', apart), false), 'y came first at the other');
-    t.notOk(stands(claim('responder', 0), claim('initiator', apart), true), 'y came first at the lower');
-  }
-  t.notOk(stands(claim('initiator', 0), claim('responder', 2_000), true), 'later it is a new beginning');
-  t.notOk(stands(claim('initiator', 0), claim('initiator', 1), true), 'the same end tried again');
 });
 
 t.test('a lifetime above an hour, or too short for a handshake, is refused', async t => {
