@@ -25,6 +25,7 @@ export const ERROR_CODES = {
   SUITE_DOWNGRADED: 'the peer proposed a weaker suite than the local policy allows',
   DECRYPT_FAILED: 'a record or packet did not authenticate',
   NONCE_EXHAUSTED: 'the cipher state reached n = 2^64 - 1',
+  KEY_REFRESH_FAILED: 'the fresh DH of a live channel failed, or the peer did not answer it in time',
   CHANNEL_TRUNCATED: 'the stream ended without its authenticated end',
   CHANNEL_CLOSED: 'the channel was closed',
   BACKPRESSURE: 'the queue is full and the policy is to refuse',

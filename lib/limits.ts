@@ -45,6 +45,10 @@ export const LIMITS = {
   stallTimeoutMs: 60_000,
   /** The queue and the authenticated end must have left, and the peer's end arrived, after this. */
   closeTimeoutMs: 5_000,
+  /** The keys of a live channel come from a fresh DH at the latest after this: how long a stolen one is good for. */
+  keyRefreshIntervalMs: 3_600_000,
+  /** A peer that begins a refresh sooner than this after the last one is cut off: each costs a handshake. */
+  minKeyRefreshIntervalMs: 10_000,
   maxCapabilityBytes: 256,
   maxAttestationBytes: 12_288,
 

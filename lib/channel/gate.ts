@@ -190,11 +190,15 @@ export class HandshakeGate {
     try {
       return work();
     } finally {
-      const now = this.#clock.now();
-      const spentMs = Math.min(now - begun, MAX_CALL_MS);
-      this.#spentMs += spentMs;
-      this.#budget.take(spentMs, now);
+      this.charge(this.#clock.now() - begun);
     }
+  }
+
+  /** Processor time that handshakes took; also those that needed no ticket: refreshes of live channels. */
+  charge(ms: number): void {
+    const spentMs = Math.min(ms, MAX_CALL_MS);
+    this.#spentMs += spentMs;
+    this.#budget.take(spentMs, this.#clock.now());
   }
 
   #isWithinRate(key: string, remoteAddress: string, now: Instant): boolean {

@@ -2,7 +2,7 @@
  * What handshake messages are made of besides Noise: the header in front of the first, the prologue that both ends feed
  * to Noise, and the payload that it encrypts.
  */
-import { fromUtf8, Reader, Writer } from '../bytes.js';
+import { EMPTY, fromUtf8, Reader, Writer } from '../bytes.js';
 import { HopfairError } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { MAX_OFFERED_SUITES, type PatternName } from './suites.js';
@@ -53,7 +53,7 @@ export function decodeProposal(reader: Reader): Proposal {
 
 /** What both ends must agree on: place, network and proposal. A changed header fails the first message that is encrypted. */
 export function prologue(
-  { context, networkId }: Pick<HandshakeOptions, 'context' | 'networkId'>,
+  { context, networkId, binding = EMPTY }: Pick<HandshakeOptions, 'context' | 'networkId' | 'binding'>,
   proposal: Proposal,
 ): Uint8Array {
   return new Writer(128)
@@ -61,6 +61,7 @@ export function prologue(
     .text(context)
     .text(networkId)
     .raw(encodeProposal(proposal))
+    .raw(binding)
     .finish();
 }
 

@@ -60,9 +60,10 @@ export class HandshakeDriver {
 
   /** The first message. Initiator only, once. */
   start(): Uint8Array {
-    const { role, remoteStatic, attestation = EMPTY } = this.#options;
+    const { role, remoteStatic, attestation = EMPTY, suiteId } = this.#options;
     requireArgument(role === 'initiator' && this.#proposal === undefined, 'only an initiator starts, and once');
-    const suites = offeredSuites(this.#options);
+    const only = suiteId === undefined ? undefined : suiteById(suiteId);
+    const suites = only === undefined ? offeredSuites(this.#options) : [only];
     const [preferred] = suites;
     requireArgument(preferred !== undefined, 'the policy leaves no suite');
     const known = remoteStatic !== undefined && attestation.length <= MAX_IK_ATTESTATION_BYTES;
@@ -133,6 +134,10 @@ export class HandshakeDriver {
   #accept(proposal: Proposal): void {
     const suite = suiteById(proposal.chosen);
     if (suite === undefined) throw new HopfairError('DECODE_FAILED', 'an unknown suite');
+    const { suiteId } = this.#options;
+    if (suiteId !== undefined && suite.id !== suiteId) {
+      throw new HopfairError('SUITE_DOWNGRADED', 'the peer proposed another suite than was agreed on');
+    }
     if (isDowngrade(suite, proposal.offered, this.#options)) {
       throw new HopfairError('SUITE_DOWNGRADED', `the peer proposed ${suite.cipher} without ML-KEM`);
     }
@@ -193,11 +198,13 @@ export class HandshakeDriver {
       ...verified,
       remoteStatic,
       suite,
+      suiteId: this.#agreed().chosen,
       handshakeHash,
       tx,
       rx,
       confirmed: isInitiator || this.pattern === 'XX',
       exportSecret: (label, length) => exporter.export(label, length),
+      destroyExporter: () => exporter.destroy(),
       destroy: () => {
         tx.destroy();
         rx.destroy();

@@ -5,9 +5,10 @@ import { LIMITS } from '../limits.js';
 import type { Connection } from '../transport.js';
 import type { HandshakeTicket } from './gate.js';
 import { HandshakeDriver } from './handshake.js';
+import { KeyRefresh } from './key-refresh.js';
 import { END_NOT_ADMITTED, END_UNDECIDED, INITIAL_CREDIT_BYTES } from './record.js';
 import { SecureChannel } from './secure-channel.js';
-import type { ChannelEvents, ChannelLimits, ChannelOptions, HandshakeResult, HandshakeStep } from './types.js';
+import type { ChannelEvents, ChannelLimits, ChannelOptions, HandshakeResult, HandshakeStep, Role } from './types.js';
 
 /**
  * Opens a channel over a fresh connection, as the one who dialled or the one who was dialled. Exactly one of the events
@@ -23,6 +24,11 @@ export function openChannel(connection: Connection, options: ChannelOptions, eve
   const limits: ChannelLimits = { ...LIMITS, ...options.limits };
   requireArgument(limits.maxChannelReceiveBytes >= INITIAL_CREDIT_BYTES, 'maxChannelReceiveBytes is below 131,072');
   requireArgument(limits.maxChannelQueueBytes >= 2 * limits.maxChannelMessageBytes, 'the queue holds no two messages');
+  const { keyRefreshIntervalMs } = limits;
+  requireArgument(
+    keyRefreshIntervalMs >= MIN_REFRESH_INTERVAL_MS && keyRefreshIntervalMs <= LIMITS.keyRefreshIntervalMs,
+    'keyRefreshIntervalMs is between a minute and an hour',
+  );
   let opening: Opening | undefined;
   let ticket: HandshakeTicket | undefined;
   if (options.role === 'responder' && options.gate !== undefined) {
@@ -48,6 +54,8 @@ function turnAway(connection: Connection, { env }: ChannelOptions, events: Chann
 
 const limitExceeded = (why: string): HopfairError => new HopfairError('LIMIT_EXCEEDED', why, { retryable: true });
 const NO_TIME = 'no processor time is left for handshakes';
+/** Far enough above what the other end takes for a flood, whatever its records were delayed by. */
+const MIN_REFRESH_INTERVAL_MS = 60_000;
 
 class Opening {
   readonly #connection: Connection;
@@ -78,7 +86,7 @@ class Opening {
     this.#ticket = ticket;
     this.#driver = new HandshakeDriver({
       ...options,
-      throttledTimers: options.throttledTimers ?? env.throttledTimers ?? false,
+      throttledTimers: this.#throttledTimers,
       context: 'channel',
       random: length => env.rng.bytes(length),
       now: env.clock.unix(),
@@ -103,6 +111,11 @@ class Opening {
     const isPending = this.#settle(false);
     this.#connection.destroy();
     if (isPending) this.#events.onFailed(limitExceeded('too many half-open connections'));
+  }
+
+  get #throttledTimers(): boolean {
+    const { throttledTimers, env } = this.#options;
+    return throttledTimers ?? env.throttledTimers ?? false;
   }
 
   abandon(): void {
@@ -150,12 +163,46 @@ class Opening {
       connection: this.#connection,
       result,
       limits: this.#limits,
+      refresh: this.#newRefresh(result),
+      onHandshakeCost: ms => this.#options.gate?.charge(ms),
       onConfirmed: () => {
         if (!result.confirmed) this.#admit(result);
       },
       onEnded: cause => this.#onChannelEnded(cause),
     });
     if (result.confirmed) this.#admit(result);
+  }
+
+  /** Later handshakes on this channel: the same policy and suite, the same peer, and bound to the first one. */
+  #newRefresh(result: HandshakeResult): KeyRefresh {
+    const { remoteStatic: _, env, ...policy } = this.#options;
+    const limits = this.#limits;
+    const newDriver = (role: Role, refreshes: number): HandshakeDriver =>
+      new HandshakeDriver({
+        ...policy,
+        throttledTimers: this.#throttledTimers,
+        role,
+        context: 'channel',
+        expectedPeer: result.peer,
+        suiteId: result.suiteId,
+        binding: result.exportSecret(`hopfair/1 refresh ${refreshes}`, 32),
+        random: length => env.rng.bytes(length),
+        now: env.clock.unix(),
+        limits,
+      });
+    const answerTimeoutMs = Math.max(
+      limits.handshakeTimeoutMs,
+      result.throttledTimers ? limits.throttledPeerTimeoutMs : 0,
+    );
+    const { minKeyRefreshIntervalMs: minIntervalMs } = LIMITS;
+    const { peer, certificate } = result;
+    const self = policy.identity.peer;
+    const spread = env.rng.float();
+    const { epoch } = certificate;
+    return new KeyRefresh(
+      { self, peer, epoch, limits, answerTimeoutMs, minIntervalMs, spread, newDriver },
+      env.clock.now(),
+    );
   }
 
   /** The peer is who it says. Whether it may come in is asked before anything of its is shown to the application. */

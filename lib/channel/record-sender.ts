@@ -1,6 +1,7 @@
 /** The sending half of a channel: lanes, window and control sections become records, one flush a turn. */
 import { EMPTY } from '../bytes.js';
 import type { Env, Instant } from '../env.js';
+import type { CipherState } from '../noise/index.js';
 import type { Connection } from '../transport.js';
 import type { ReceiveCredit } from './receive-credit.js';
 import {
@@ -17,10 +18,11 @@ import {
   writeSectionHeader,
   writeU64,
 } from './record.js';
+import { RefreshOutbox } from './refresh-outbox.js';
 import { RekeySchedule } from './rekey-schedule.js';
 import { SendLane } from './send-lane.js';
 import { SendWindow } from './send-window.js';
-import type { ChannelLimits, HandshakeResult, Priority } from './types.js';
+import type { ChannelLimits, Priority } from './types.js';
 
 /** Part of the queue that only urgent messages may use. */
 const URGENT_RESERVE_SHARE = 0.125;
@@ -32,7 +34,8 @@ const MAX_CONTROL_BYTES = 32;
 export interface RecordSenderOptions {
   readonly env: Env;
   readonly connection: Connection;
-  readonly tx: HandshakeResult['tx'];
+  /** What records are sealed with; destroyed by `stop`, or when another takes its place. */
+  readonly tx: CipherState;
   readonly limits: ChannelLimits;
   /** What acks tell. */
   readonly credit: ReceiveCredit;
@@ -50,6 +53,10 @@ export class RecordSender {
   readonly #lanes: readonly SendLane[] = PRIORITIES.map((_, rank) => new SendLane(rank));
   readonly #window = new SendWindow();
   readonly #rekeys: RekeySchedule;
+  readonly #refresh = new RefreshOutbox();
+  #tx: CipherState;
+  /** Seals what follows the messages of the refresh that wait. */
+  #nextTx: CipherState | undefined;
   readonly #parts: Uint8Array[] = [];
   readonly #control = new Uint8Array(MAX_CONTROL_BYTES);
   #phase: 'corked' | 'flowing' | 'stopped' = 'corked';
@@ -67,6 +74,7 @@ export class RecordSender {
   constructor(options: RecordSenderOptions) {
     const { limits, env } = options;
     this.#options = options;
+    this.#tx = options.tx;
     this.#maxRecordBytes = limits.maxMessageBytes - TAG_BYTES;
     this.#maxQueueBytes = limits.maxChannelQueueBytes;
     this.#rekeys = new RekeySchedule(env.clock.now());
@@ -114,6 +122,9 @@ export class RecordSender {
     this.#phase = 'stopped';
     for (const lane of this.#lanes) lane.clear();
     this.#queued = 0;
+    this.#refresh.clear();
+    this.#tx.destroy();
+    this.#nextTx?.destroy();
   }
 
   /** Queues one message of `length` bytes, or answers false. */
@@ -155,6 +166,19 @@ export class RecordSender {
 
   oweAck(): void {
     this.#ackDue = true;
+    this.#scheduleFlush();
+  }
+
+  /** A message of a key refresh. Nothing of the sort follows the end. */
+  sendRefresh(number: number, bytes: Uint8Array): void {
+    if (this.#endSent) return;
+    this.#refresh.push(number, bytes);
+    this.#scheduleFlush();
+  }
+
+  /** Seals with this key after the messages of the refresh, and answers for destroying it. */
+  switchTo(tx: CipherState): void {
+    this.#nextTx = tx;
     this.#scheduleFlush();
   }
 
@@ -234,22 +258,24 @@ export class RecordSender {
 
   /** Seals and sends one record of everything that may leave; false when there is nothing. */
   #sendRecord(now: Instant): boolean {
-    const { tx, connection, onEndSent } = this.#options;
+    const { connection, onEndSent } = this.#options;
+    const tx = this.#tx;
     const parts = this.#parts;
     parts.length = 0;
     let room = this.#maxRecordBytes - MAX_CONTROL_BYTES;
+    if (!this.#refresh.isEmpty) room -= this.#refresh.take(room, parts);
     if (!this.#messagesHeld) for (let rank = 0; rank < LANES; rank++) room -= this.#takeFrom(rank, room, now);
     const asks = this.#askDue || (parts.length > 0 && this.#window.shouldAsk(this.#isStuck()));
-    const ends = this.#endReason !== undefined && !this.#endSent && this.#queued === 0;
-    if (parts.length === 0 && !asks && !this.#ackDue && !ends) return false;
-    const rekeys = !ends && this.#rekeys.isDue(now);
-    this.#putControl(now, asks, ends, rekeys);
+    const ends = this.#endReason !== undefined && !this.#endSent && this.#queued === 0 && this.#refresh.isEmpty;
+    const switches = this.#nextTx !== undefined && this.#refresh.isEmpty && !ends && !this.#endSent;
+    if (parts.length === 0 && !asks && !this.#ackDue && !ends && !switches) return false;
+    const rekeys = !ends && !switches && this.#rekeys.isDue(now);
+    this.#putControl(now, asks, ends ? KIND.end : switches ? KIND.switch : rekeys ? KIND.rekey : undefined);
     const sealed = tx.encryptPartsWithAd(EMPTY, parts);
     this.#rekeys.onSealed(this.#maxRecordBytes - room);
-    if (rekeys) {
-      tx.rekey();
-      this.#rekeys.onRekeyed(now);
-    }
+    if (rekeys) tx.rekey();
+    if (switches) this.#switch();
+    if (rekeys || switches) this.#rekeys.onRekeyed(now);
     this.#records++;
     if (!connection.send(sealed)) this.#connectionFull = connection.bufferedBytes > 0;
     if (ends) {
@@ -257,6 +283,13 @@ export class RecordSender {
       onEndSent();
     }
     return true;
+  }
+
+  #switch(): void {
+    if (this.#nextTx === undefined) return;
+    this.#tx.destroy();
+    this.#tx = this.#nextTx;
+    this.#nextTx = undefined;
   }
 
   /** Moves what one lane may send into the parts of the record; returns the room that it used. */
@@ -286,8 +319,8 @@ export class RecordSender {
     return false;
   }
 
-  /** Control goes in front, but for what must be last: the rekey and the end. */
-  #putControl(now: Instant, asks: boolean, ends: boolean, rekeys: boolean): void {
+  /** Control goes in front, but for what must be last: a change of keys, or the end. */
+  #putControl(now: Instant, asks: boolean, lastKind: number | undefined): void {
     const control = this.#control;
     let at = 0;
     if (this.#ackDue) {
@@ -305,9 +338,10 @@ export class RecordSender {
       at += SECTION_HEADER_BYTES;
     }
     if (at > 0) this.#parts.unshift(control.subarray(0, at));
-    if (!ends && !rekeys) return;
+    if (lastKind === undefined) return;
     const last = at;
-    writeSectionHeader(control, at, ends ? KIND.end : KIND.rekey, ends ? 1 : 0);
+    const ends = lastKind === KIND.end;
+    writeSectionHeader(control, at, lastKind, ends ? 1 : 0);
     at += SECTION_HEADER_BYTES;
     if (ends) control[at++] = this.#endReason ?? 0;
     this.#parts.push(control.subarray(last, at));

@@ -10,6 +10,13 @@ export const LANES = 3;
 export const URGENT = 0;
 export const NORMAL = 1;
 export const BULK = 2;
+export const rankOf = (priority?: Priority): number => (priority === undefined ? NORMAL : PRIORITIES.indexOf(priority));
+
+export function lengthOf(parts: readonly Uint8Array[]): number {
+  let length = 0;
+  for (let i = 0; i < parts.length; i++) length += (parts[i] as Uint8Array).length;
+  return length;
+}
 
 /** Kinds below LANES are the lanes, numbered by rank. */
 export const KIND = {
@@ -19,6 +26,10 @@ export const KIND = {
   ask: 9,
   /** The last section of its record: the records after it are sealed with the next key. */
   rekey: 10,
+  /** u8 number of a message of a key refresh, with `MORE_FOLLOWS` on all pieces but its last; then the piece. */
+  refresh: 12,
+  /** As a rekey, but the next key is that of the refresh. */
+  switch: 13,
   /** The authenticated end; one byte says why. Nothing follows it. */
   end: 11,
 } as const;
@@ -27,6 +38,8 @@ export const END_DONE = 0;
 export const END_NOT_ADMITTED = 1;
 /** No verdict on the peer came in time, or too many were awaited. */
 export const END_UNDECIDED = 2;
+
+export const MORE_FOLLOWS = 0x80;
 
 export const SECTION_HEADER_BYTES = 4;
 export const ACK_BYTES = 16;

@@ -1,7 +1,7 @@
 /** Takes the plaintext of a record apart: stream bytes to their lanes, control to whoever answers for it. */
 import type { ReceiveCredit } from './receive-credit.js';
 import { ReceiveLane } from './receive-lane.js';
-import { ACK_BYTES, KIND, LANES, PRIORITIES, readU24, readU64, SECTION_HEADER_BYTES } from './record.js';
+import { ACK_BYTES, KIND, LANES, MORE_FOLLOWS, PRIORITIES, readU24, readU64, SECTION_HEADER_BYTES } from './record.js';
 
 /** What sections mean is decided here. */
 export interface SectionSink {
@@ -14,6 +14,10 @@ export interface SectionSink {
   onAckDue(): void;
   /** The records after this one are sealed with the next key. */
   onRekey(): void;
+  /** A piece of a message of a key refresh; valid during the call only. */
+  onRefresh(number: number, isLast: boolean, piece: Uint8Array): void;
+  /** The records after this one are sealed with the key of the refresh. False when there is none. */
+  onSwitch(): boolean;
   /** Returns what is wrong with it, if anything. */
   onEnd(reason: number): string | undefined;
 }
@@ -76,10 +80,19 @@ export class SectionReader {
         sink.onAckDue();
         return undefined;
       case KIND.rekey:
-        if (length !== 0) return 'a rekey of a wrong length';
-        if (end !== plaintext.length) return 'something follows a rekey in its record';
-        sink.onRekey();
+      case KIND.switch:
+        if (length !== 0) return 'a change of keys of a wrong length';
+        if (end !== plaintext.length) return 'something follows a change of keys in its record';
+        if (kind === KIND.rekey) sink.onRekey();
+        else if (this.#ended || !sink.onSwitch()) return 'a change to keys that are not there';
         return undefined;
+      case KIND.refresh: {
+        if (length < 2 || this.#ended) return 'a piece of a refresh that is empty, or follows the end';
+        const number = plaintext[start] as number;
+        const isLast = (number & MORE_FOLLOWS) === 0;
+        sink.onRefresh(number & ~MORE_FOLLOWS, isLast, plaintext.subarray(start + 1, end));
+        return undefined;
+      }
       case KIND.end:
         if (length !== 1 || this.#ended) return 'an end of a wrong length, or a second one';
         this.#ended = true;

@@ -3,11 +3,13 @@ import { EMPTY } from '../bytes.js';
 import { after, type Cancel, type Env, type Instant } from '../env.js';
 import { HopfairError } from '../errors.js';
 import type { Certificate, PeerId } from '../identity/index.js';
+import type { CipherState } from '../noise/index.js';
 import type { Connection } from '../transport.js';
 import { HeldMessages } from './held-messages.js';
+import type { KeyRefresh, RefreshOutput } from './key-refresh.js';
 import { LivenessWatch } from './liveness.js';
 import { ReceiveCredit } from './receive-credit.js';
-import { END_DONE, END_NOT_ADMITTED, END_UNDECIDED, NORMAL, PRIORITIES } from './record.js';
+import { END_DONE, END_NOT_ADMITTED, END_UNDECIDED, lengthOf, rankOf } from './record.js';
 import { RecordSender } from './record-sender.js';
 import { RoomWaiters } from './room-waiters.js';
 import { SectionReader, type SectionSink } from './section-reader.js';
@@ -18,7 +20,6 @@ import type {
   ChannelSendOptions,
   ChannelStats,
   HandshakeResult,
-  Priority,
   Role,
 } from './types.js';
 
@@ -31,6 +32,9 @@ export interface SecureChannelOptions {
   readonly connection: Connection;
   readonly result: HandshakeResult;
   readonly limits: ChannelLimits;
+  readonly refresh: KeyRefresh;
+  /** Processor time that a key refresh took. */
+  readonly onHandshakeCost: (ms: number) => void;
   /** Called once, when the first record of the peer has opened. */
   readonly onConfirmed: () => void;
   /** Called once, before the handler's `onClose`. */
@@ -50,7 +54,6 @@ export class SecureChannel implements Channel {
   readonly role: Role;
   readonly peer: PeerId;
   readonly remoteAddress: string;
-  readonly certificate: Certificate;
   readonly handshakeHash: Uint8Array;
   readonly #env: Env;
   readonly #connection: Connection;
@@ -58,6 +61,9 @@ export class SecureChannel implements Channel {
   readonly #limits: ChannelLimits;
   readonly #options: SecureChannelOptions;
   readonly #sender: RecordSender;
+  readonly #refresh: KeyRefresh;
+  #rx: CipherState;
+  #certificate: Certificate;
   readonly #liveness: LivenessWatch;
   readonly #reader: SectionReader;
   readonly #held: HeldMessages;
@@ -84,11 +90,13 @@ export class SecureChannel implements Channel {
     this.role = role;
     this.peer = result.peer;
     this.remoteAddress = connection.remoteAddress;
-    this.certificate = result.certificate;
     this.handshakeHash = result.handshakeHash;
     this.#env = env;
     this.#connection = connection;
     this.#result = result;
+    this.#rx = result.rx;
+    this.#certificate = result.certificate;
+    this.#refresh = options.refresh;
     this.#limits = limits;
     this.#options = options;
     this.#liveness = new LivenessWatch(limits, result.throttledTimers, env.clock.now());
@@ -111,6 +119,10 @@ export class SecureChannel implements Channel {
     this.#leave = env.attend?.();
   }
 
+  get certificate(): Certificate {
+    return this.#certificate;
+  }
+
   get closed(): boolean {
     return this.#state === 'closed';
   }
@@ -129,6 +141,7 @@ export class SecureChannel implements Channel {
       receivedMessages: this.#receivedMessages,
       receivedBytes: this.#receivedBytes,
       receivedRecords: this.#receivedRecords,
+      keyRefreshes: this.#refresh.refreshes,
       expiredMessages: expired,
       droppedMessages: dropped,
       queuedBytes,
@@ -215,7 +228,7 @@ export class SecureChannel implements Channel {
 
   onRecord(record: Uint8Array): void {
     if (this.#state === 'closed') return;
-    const plaintext = this.#result.rx.decryptWithAd(EMPTY, record);
+    const plaintext = this.#rx.decryptWithAd(EMPTY, record);
     if (plaintext === undefined) {
       this.#finish(new HopfairError('DECRYPT_FAILED', 'a record did not authenticate'));
       return;
@@ -251,9 +264,33 @@ export class SecureChannel implements Channel {
       onMessage: (message, rank) => this.#onMessage(message, rank),
       onAck: (received, credit) => this.#sender.onAck(received, credit),
       onAckDue: () => this.#sender.oweAck(),
-      onRekey: () => this.#result.rx.rekey(),
+      onRekey: () => this.#rx.rekey(),
+      onRefresh: (number, isLast, piece) => this.#onRefresh(now => this.#refresh.onPiece(number, isLast, piece, now)),
+      onSwitch: () => this.#onSwitch(),
       onEnd: reason => this.#onPeerEnd(reason),
     };
+  }
+
+  /** Lets the refresh take a step, and does what comes of it. */
+  #onRefresh(take: (now: Instant) => RefreshOutput | undefined): void {
+    const { clock } = this.#env;
+    const begun = clock.now();
+    const output = take(begun);
+    if (output === undefined) return;
+    this.#options.onHandshakeCost(clock.now() - begun);
+    const { message, tx, certificate, error } = output;
+    if (message !== undefined) this.#sender.sendRefresh(message.number, message.bytes);
+    if (tx !== undefined) this.#sender.switchTo(tx);
+    this.#certificate = certificate ?? this.#certificate;
+    if (error !== undefined) this.#finish(error);
+  }
+
+  #onSwitch(): boolean {
+    const rx = this.#refresh.onSwitch(this.#env.clock.now());
+    if (rx === undefined) return false;
+    this.#rx.destroy();
+    this.#rx = rx;
+    return true;
   }
 
   #onMessage(message: Uint8Array, rank: number): void {
@@ -319,8 +356,10 @@ export class SecureChannel implements Channel {
     this.#state = 'closed';
     this.#cancelTimer();
     this.#leave?.();
-    this.#result.destroy();
     this.#sender.stop();
+    this.#refresh.destroy();
+    this.#rx.destroy();
+    this.#result.destroy();
     this.#roomWaiters.end();
     if (wasOrderly) this.#connection.close();
     else this.#connection.destroy();
@@ -342,20 +381,16 @@ export class SecureChannel implements Channel {
     }
     if (verdict === 'silent' && this.#state !== 'held') this.#sender.ask();
     this.#sender.shrink();
-    const next = this.#closeDeadline === undefined ? this.#limits.pingIntervalMs : this.#closeDeadline - now;
-    this.#cancelTimer = this.#env.clock.schedule(next, this.#onTimer);
+    if (this.#state === 'open') this.#onRefresh(at => this.#refresh.tick(at));
+    if (!this.closed) this.#cancelTimer = this.#env.clock.schedule(this.#untilNextLook(now), this.#onTimer);
   };
-}
 
-function rankOf(priority: Priority | undefined): number {
-  return priority === undefined ? NORMAL : PRIORITIES.indexOf(priority);
+  #untilNextLook(now: Instant): number {
+    if (this.#closeDeadline !== undefined) return this.#closeDeadline - now;
+    if (this.#state !== 'open') return this.#limits.pingIntervalMs;
+    return Math.min(this.#limits.pingIntervalMs, this.#refresh.nextDeadline - now);
+  }
 }
 
 const tooLarge = (length: number): HopfairError =>
   new HopfairError('INVALID_ARGUMENT', `a message of ${length} bytes is too large`);
-
-function lengthOf(parts: readonly Uint8Array[]): number {
-  let length = 0;
-  for (let i = 0; i < parts.length; i++) length += (parts[i] as Uint8Array).length;
-  return length;
-}

@@ -44,6 +44,8 @@ export interface ChannelStats {
   readonly receivedMessages: number;
   readonly receivedBytes: number;
   readonly receivedRecords: number;
+  /** Fresh DHs since the handshake. */
+  readonly keyRefreshes: number;
   /** Messages that passed their ttl before they could leave. */
   readonly expiredMessages: number;
   /** Messages that made room for others (`whenFull: 'dropStalest'`). */
@@ -65,15 +67,18 @@ export interface Channel {
   readonly role: Role;
   readonly peer: PeerId;
   readonly remoteAddress: string;
-  /** The certificate that the peer presented, verified. */
+  /** The newest certificate that the peer presented, verified; a key refresh brings it up to date. */
   readonly certificate: Certificate;
-  /** Public: binds other protocols to this channel, is never key material. */
+  /** Public: binds other protocols to this channel, is never key material. That of the first handshake, always. */
   readonly handshakeHash: Uint8Array;
   readonly closed: boolean;
   /** Either end has ended it, so that it takes no more messages; or it is closed. */
   readonly ending: boolean;
   readonly stats: ChannelStats;
-  /** Secret bytes that only both ends can derive, the same at both for one label. Throws INVALID_STATE once closed. */
+  /**
+   * Secret bytes that only both ends can derive, the same at both for one label, as long as the channel lives: they come
+   * from the first handshake. Throws INVALID_STATE once closed.
+   */
   exportSecret(label: string, length: number): Uint8Array;
   /** Sets the handler. Nothing that arrives before is lost. */
   attach(handler: ChannelHandler): void;
@@ -166,6 +171,10 @@ export interface HandshakeOptions extends HandshakePolicy {
   /** Secure random bytes. */
   readonly random: (length: number) => Uint8Array;
   readonly now: UnixMs;
+  /** Secret bytes that both ends have from elsewhere: the handshake fails unless they are the same. */
+  readonly binding?: Uint8Array;
+  /** Only this suite is offered and taken: what was agreed on once is never weakened. */
+  readonly suiteId?: number;
   readonly limits?: Partial<Pick<ChannelLimits, 'maxFirstHandshakeBytes' | 'maxHandshakeBytes'>>;
 }
 
@@ -184,7 +193,8 @@ export type ChannelLimits = {
     | 'deadPeerTimeoutMs'
     | 'throttledPeerTimeoutMs'
     | 'stallTimeoutMs'
-    | 'closeTimeoutMs']: (typeof LIMITS)[K] | number;
+    | 'closeTimeoutMs'
+    | 'keyRefreshIntervalMs']: (typeof LIMITS)[K] | number;
 };
 
 export interface ChannelOptions extends HandshakePolicy {
@@ -217,6 +227,8 @@ export interface HandshakeResult {
   readonly throttledTimers: boolean;
   /** The full Noise protocol name, e.g. `Noise_XXhfs_25519+MLKEM768_ChaChaPoly_SHA256`. */
   readonly suite: string;
+  /** The number of the suite on the wire. */
+  readonly suiteId: number;
   readonly handshakeHash: Uint8Array;
   /** Seals what this end sends. Whoever takes the result answers for destroying both. */
   readonly tx: CipherState;
@@ -228,6 +240,8 @@ export interface HandshakeResult {
   readonly confirmed: boolean;
   /** Secret bytes that only both ends can derive, the same at both for one label. */
   exportSecret(label: string, length: number): Uint8Array;
+  /** Zeroes the secret behind `exportSecret`, which throws INVALID_STATE from then on; `tx` and `rx` live on. */
+  destroyExporter(): void;
   /** Zeroes all secrets. */
   destroy(): void;
 }

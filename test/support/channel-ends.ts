@@ -83,7 +83,13 @@ export class Application {
 /** Lets a test change what passes between two connections. `undefined` drops a message. */
 export type Tap = (message: Uint8Array, from: 'near' | 'far', index: number) => Uint8Array | undefined;
 
-function tapped(connection: Connection, from: 'near' | 'far', tap: Tap): Connection {
+/** `deliver` decides when a message arrives, and must keep their order. */
+function tapped(
+  connection: Connection,
+  from: 'near' | 'far',
+  tap: Tap,
+  deliver: (send: () => void) => void,
+): Connection {
   let index = 0;
   return {
     remoteAddress: connection.remoteAddress,
@@ -93,12 +99,13 @@ function tapped(connection: Connection, from: 'near' | 'far', tap: Tap): Connect
     attach: (handler: ConnectionHandler) => connection.attach(handler),
     send: parts => {
       const changed = tap(concat(...parts), from, index++);
-      return changed === undefined || connection.send([changed]);
+      if (changed !== undefined) deliver(() => connection.send([changed]));
+      return true;
     },
     limitMessages: maxBytes => connection.limitMessages(maxBytes),
     pause: () => connection.pause(),
     resume: () => connection.resume(),
-    close: () => connection.close(),
+    close: () => deliver(() => connection.close()),
     destroy: () => connection.destroy(),
   };
 }
@@ -114,23 +121,33 @@ export interface Ends {
 export const passOn: Tap = message => message;
 
 /** Two peers over a memory connection in manual time. */
-export function ends(a: Partial<ChannelOptions> = {}, b: Partial<ChannelOptions> = {}, tap: Tap = passOn): Ends {
+export function ends(
+  a: Partial<ChannelOptions> = {},
+  b: Partial<ChannelOptions> = {},
+  tap: Tap = passOn,
+  delayMs = 0,
+): Ends {
   const env = manualEnv();
+  const deliver = (send: () => void): void => {
+    if (delayMs === 0) send();
+    else env.clock.schedule(delayMs, send);
+  };
   const hub = new MemoryHub(env.clock);
   const [alice, bob] = [new Application(), new Application()];
   let far: Connection | undefined;
   hub.bind('memory://bob', {
     limits: LIMITS,
     onConnection: connection => {
-      far = tapped(connection, 'far', tap);
+      far = tapped(connection, 'far', tap, deliver);
       openChannel(far, { env, crypto, networkId, role: 'responder', identity: identityAt(env), ...b }, bob.events);
     },
   });
   const dialled = hub.connect('memory://bob', LIMITS);
   if (dialled === undefined || far === undefined) throw new Error('nobody listens');
-  const near = tapped(dialled, 'near', tap);
+  const near = tapped(dialled, 'near', tap, deliver);
   openChannel(near, { env, crypto, networkId, role: 'initiator', identity: identityAt(env), ...a }, alice.events);
   env.settle();
+  if (delayMs > 0) env.advance(10 * delayMs);
   return { env, alice, bob, near, far };
 }
 
