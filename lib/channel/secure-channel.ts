@@ -127,6 +127,10 @@ export class SecureChannel implements Channel {
     return this.#state === 'closed';
   }
 
+  get confirmed(): boolean {
+    return this.#confirmed;
+  }
+
   get ending(): boolean {
     return this.#state === 'ending' || this.#state === 'ended' || this.#state === 'closed';
   }
@@ -217,6 +221,7 @@ export class SecureChannel implements Channel {
     // IK's responder waits for a record before it believes in its initiator.
     if (this.role === 'initiator') this.#sender.ask();
     this.#sender.uncork();
+    if (this.#reader.ended) this.#beginEnd(END_DONE);
   }
 
   /** The peer is told, in an authenticated end, that it may not, or that nobody could say. */
@@ -240,6 +245,7 @@ export class SecureChannel implements Channel {
     if (this.#confirmed) return;
     this.#confirmed = true;
     this.#options.onConfirmed();
+    this.#handler?.onConfirmed?.();
   }
 
   onConnectionDrain(): void {
@@ -308,7 +314,8 @@ export class SecureChannel implements Channel {
       this.#finishWhenDelivered(new HopfairError('ADMISSION_UNDECIDED', message, { retryable: true }));
     } else if (reason !== END_DONE) return 'an end of an unknown reason';
     else if (this.#state === 'ended') this.#finishWhenDelivered(undefined);
-    else {
+    else if (this.#state !== 'held') {
+      // Before admission nobody has what the peer sent: it is told that all arrived once that is true.
       this.#beginEnd(END_DONE);
       this.#handler?.onEnding?.();
     }

@@ -31,6 +31,8 @@ export interface ChannelHandler {
   onMessage(message: Uint8Array, priority: Priority): void;
   /** There is room again after `send` returned false. */
   onDrain(): void;
+  /** A record of the peer has opened for the first time: it has admitted this end. Not called if `attach` came later. */
+  onConfirmed?(): void;
   /** The peer has ended: `send` takes nothing more, what is queued still leaves, and `onClose` follows. */
   onEnding?(): void;
   /** Called exactly once, the last of all. `cause` is undefined after an authenticated end. */
@@ -72,6 +74,8 @@ export interface Channel {
   /** Public: binds other protocols to this channel, is never key material. That of the first handshake, always. */
   readonly handshakeHash: Uint8Array;
   readonly closed: boolean;
+  /** A record of the peer has opened, so that it has admitted this end. An initiator sends one at once. */
+  readonly confirmed: boolean;
   /** Either end has ended it, so that it takes no more messages; or it is closed. */
   readonly ending: boolean;
   readonly stats: ChannelStats;

@@ -2,8 +2,9 @@
  * The channels with one peer: one, and while two were dialled at once, how one follows the other without a message lost
  * or overtaken (channel.md, "One channel per peer").
  *
- * The responder of the channel that stays knows that both ends have it, so it ends the other. Nothing is sent on the one
- * that stays before the other is closed here, and what arrives on it is held until then; neither for more than a second.
+ * The responder of the channel that stays ends the other, once it knows that both ends have this one. Nothing is sent on
+ * the one that stays before the other is closed here, and what arrives on it is held until then; neither for more than a
+ * second.
  */
 import type { Channel, ChannelHandler, Priority } from '../channel/index.js';
 import type { Cancel, Clock, Instant } from '../env.js';
@@ -121,6 +122,7 @@ export class PeerChannels {
       onDrain: () => {
         if (member === this.#sending) this.#host.onDrain();
       },
+      onConfirmed: () => this.#endOthers(),
       onEnding: () => this.#onEnding(member),
       onClose: cause => this.#onClose(member, cause),
     };
@@ -138,16 +140,26 @@ export class PeerChannels {
     next.channel.pause();
     next.replacesLost = lostByPeer(next, present);
     this.#current = next;
-    if (next.role === 'responder') present.channel.close();
     if (this.#sending?.channel.ending !== false) this.#sending = next;
     this.#hold();
+    this.#endOthers();
   }
 
   /** What the peer sent on this one came before what it sends on the present one. */
   #decline(present: Member, member: Member): void {
     this.#leave(member);
     present.channel.pause();
-    if (present.role === 'responder') member.channel.close();
+    this.#hold();
+    this.#endOthers();
+  }
+
+  /** At the responder of the channel that stays, once the initiator has admitted it too. */
+  #endOthers(): void {
+    const current = this.#current;
+    if (current === undefined || current.role === 'initiator' || !current.channel.confirmed) return;
+    for (const { channel } of this.#leaving) channel.close();
+    if (this.#sending === current || this.#leaving.size === 0) return;
+    this.#sending = current;
     this.#hold();
   }
 
