@@ -126,17 +126,28 @@ export class Links {
     for (const link of this.#links.values()) link.keepPaths();
   }
 
+  #closeRevoked(): void {
+    const { membership, env } = this.#context;
+    const unix = env.clock.unix();
+    for (const [peer, link] of this.#links) {
+      if (membership.isAdmitted(peer, unix)) continue;
+      this.#links.delete(peer);
+      link.close('NOT_ADMITTED');
+    }
+  }
+
   #maintainLater(): void {
     this.#cancelMaintenance = this.#context.env.clock.schedule(MAINTENANCE_MS, () => {
       const now = this.#context.env.clock.now();
       for (const [peer, link] of this.#links) if (!link.maintain(now)) this.#links.delete(peer);
+      this.#closeRevoked();
       this.#maintainLater();
     });
   }
 
   close(): void {
     this.#cancelMaintenance?.();
-    for (const link of this.#links.values()) link.close();
+    for (const link of this.#links.values()) link.close('closed here');
     this.#links.clear();
     for (const mine of [...this.#halfOpen.values()]) for (const halfOpen of [...mine]) halfOpen.destroy();
   }

@@ -279,9 +279,9 @@ export class PeerLink implements SessionHost {
     if (wasKnown) this.#host.onState(this.peer, 'down', cause);
   }
 
-  close(): void {
+  close(cause: string): void {
     this.connector.stop();
     this.#endSessions('done', true);
-    this.#forgetPeer('closed here');
+    this.#forgetPeer(cause);
   }
 }

@@ -290,7 +290,7 @@ t.test('a message that passed its ttl is not delivered; the reliable ones around
 });
 
 t.test('strangers get nowhere', async t => {
-  const { mesh, a, b } = await diamond();
+  const { mesh, a } = await diamond();
   const outsider = mesh.add('x', ['r1', 'r2'], { outsider: true });
   await mesh.run(3_000);
   t.same(
@@ -302,15 +302,26 @@ t.test('strangers get nowhere', async t => {
     'no channel, and it is told why',
   );
   t.throws(() => a.node.send(outsider.peer, 's', new Uint8Array(1)), { code: 'NOT_ADMITTED' });
+});
+
+t.test('a revocation closes channels and sessions within a second', async t => {
+  const { mesh, a, b } = await diamond();
+  const traffic = new Traffic(mesh, a, b);
+  await traffic.send(5, 10);
   mesh.membership.revoke(b.peer);
-  await mesh.run(1_500);
+  await mesh.run(1_000);
   t.notOk(
     mesh
       .host('r1')
       .node.peers()
       .find(({ peer }) => peer === b.peer)?.connected,
-    'revoked within a second',
+    'its channels',
   );
+  t.notOk(a.node.peers().find(({ peer }) => peer === b.peer)?.session, 'its sessions');
+  t.match(a.peerEvents.at(-1), { peer: b.peer, kind: 'session-down', cause: 'NOT_ADMITTED' });
+  t.throws(() => a.node.send(b.peer, 's', new Uint8Array(1)), { code: 'NOT_ADMITTED' });
+  t.equal(a.node.exportSecret(b.peer, 'x', 32), undefined);
+  t.ok(traffic.received.length === 5);
 });
 
 t.test('hostile frames from an admitted peer change nothing and kill nobody', async t => {
