@@ -6,6 +6,7 @@
  */
 export { HandshakeGate, type HandshakeGateOptions, type HandshakeTicket } from './gate.js';
 export { HandshakeDriver } from './handshake.js';
+export { powerOfTwoBuckets } from './length-buckets.js';
 export { openChannel } from './open.js';
 export type {
   Admit,

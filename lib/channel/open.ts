@@ -6,6 +6,7 @@ import type { Connection } from '../transport.js';
 import type { HandshakeTicket } from './gate.js';
 import { HandshakeDriver } from './handshake.js';
 import { KeyRefresh } from './key-refresh.js';
+import { LengthBuckets } from './length-buckets.js';
 import { END_NOT_ADMITTED, END_UNDECIDED, INITIAL_CREDIT_BYTES } from './record.js';
 import { SecureChannel } from './secure-channel.js';
 import type { ChannelEvents, ChannelLimits, ChannelOptions, HandshakeResult, HandshakeStep, Role } from './types.js';
@@ -64,6 +65,7 @@ class Opening {
   readonly #events: ChannelEvents;
   readonly #driver: HandshakeDriver;
   readonly #ticket: HandshakeTicket | undefined;
+  readonly #buckets: LengthBuckets | undefined;
   #channel: SecureChannel | undefined;
   #leaveAdmission: (() => void) | undefined;
   readonly #begunAt: Instant;
@@ -84,6 +86,8 @@ class Opening {
     this.#limits = limits;
     this.#events = events;
     this.#ticket = ticket;
+    const { lengthBuckets } = options;
+    this.#buckets = lengthBuckets && new LengthBuckets(lengthBuckets, limits.maxMessageBytes);
     this.#driver = new HandshakeDriver({
       ...options,
       throttledTimers: this.#throttledTimers,
@@ -163,6 +167,7 @@ class Opening {
       connection: this.#connection,
       result,
       limits: this.#limits,
+      buckets: this.#buckets,
       refresh: this.#newRefresh(result),
       onHandshakeCost: ms => this.#options.gate?.charge(ms),
       onConfirmed: () => {

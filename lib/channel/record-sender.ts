@@ -3,6 +3,7 @@ import { EMPTY } from '../bytes.js';
 import type { Env, Instant } from '../env.js';
 import type { CipherState } from '../noise/index.js';
 import type { Connection } from '../transport.js';
+import type { LengthBuckets } from './length-buckets.js';
 import type { ReceiveCredit } from './receive-credit.js';
 import {
   ACK_BYTES,
@@ -37,6 +38,8 @@ export interface RecordSenderOptions {
   /** What records are sealed with; destroyed by `stop`, or when another takes its place. */
   readonly tx: CipherState;
   readonly limits: ChannelLimits;
+  /** Lengths that records are padded to. */
+  readonly buckets: LengthBuckets | undefined;
   /** What acks tell. */
   readonly credit: ReceiveCredit;
   /** There is room again after `queue` refused. */
@@ -75,7 +78,9 @@ export class RecordSender {
     const { limits, env } = options;
     this.#options = options;
     this.#tx = options.tx;
-    this.#maxRecordBytes = limits.maxMessageBytes - TAG_BYTES;
+    const { buckets } = options;
+    const longest = buckets === undefined ? limits.maxMessageBytes : buckets.largest - SECTION_HEADER_BYTES;
+    this.#maxRecordBytes = longest - TAG_BYTES;
     this.#maxQueueBytes = limits.maxChannelQueueBytes;
     this.#rekeys = new RekeySchedule(env.clock.now());
   }
@@ -270,9 +275,15 @@ export class RecordSender {
     const switches = this.#nextTx !== undefined && this.#refresh.isEmpty && !ends && !this.#endSent;
     if (parts.length === 0 && !asks && !this.#ackDue && !ends && !switches) return false;
     const rekeys = !ends && !switches && this.#rekeys.isDue(now);
-    this.#putControl(now, asks, ends ? KIND.end : switches ? KIND.switch : rekeys ? KIND.rekey : undefined);
+    const used = this.#maxRecordBytes - room;
+    const padding = this.#putControl(
+      now,
+      asks,
+      used - MAX_CONTROL_BYTES,
+      ends ? KIND.end : switches ? KIND.switch : rekeys ? KIND.rekey : undefined,
+    );
     const sealed = tx.encryptPartsWithAd(EMPTY, parts);
-    this.#rekeys.onSealed(this.#maxRecordBytes - room);
+    this.#rekeys.onSealed(used + padding);
     if (rekeys) tx.rekey();
     if (switches) this.#switch();
     if (rekeys || switches) this.#rekeys.onRekeyed(now);
@@ -319,8 +330,11 @@ export class RecordSender {
     return false;
   }
 
-  /** Control goes in front, but for what must be last: a change of keys, or the end. */
-  #putControl(now: Instant, asks: boolean, lastKind: number | undefined): void {
+  /**
+   * Control goes in front of the `body`, but for what must be last: a change of keys, or the end. Returns the bytes of
+   * padding, which goes before it.
+   */
+  #putControl(now: Instant, asks: boolean, body: number, lastKind: number | undefined): number {
     const control = this.#control;
     let at = 0;
     if (this.#ackDue) {
@@ -338,12 +352,15 @@ export class RecordSender {
       at += SECTION_HEADER_BYTES;
     }
     if (at > 0) this.#parts.unshift(control.subarray(0, at));
-    if (lastKind === undefined) return;
-    const last = at;
     const ends = lastKind === KIND.end;
+    const lastBytes = lastKind === undefined ? 0 : SECTION_HEADER_BYTES + (ends ? 1 : 0);
+    const padding = this.#options.buckets?.pad(at + body + lastBytes, this.#parts) ?? 0;
+    if (lastKind === undefined) return padding;
+    const last = at;
     writeSectionHeader(control, at, lastKind, ends ? 1 : 0);
     at += SECTION_HEADER_BYTES;
     if (ends) control[at++] = this.#endReason ?? 0;
     this.#parts.push(control.subarray(last, at));
+    return padding;
   }
 }

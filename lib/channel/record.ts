@@ -30,6 +30,8 @@ export const KIND = {
   refresh: 12,
   /** As a rekey, but the next key is that of the refresh. */
   switch: 13,
+  /** Nothing but length. */
+  padding: 14,
   /** The authenticated end; one byte says why. Nothing follows it. */
   end: 11,
 } as const;

@@ -2,6 +2,7 @@
 import type { ReceiveCredit } from './receive-credit.js';
 import { ReceiveLane } from './receive-lane.js';
 import { ACK_BYTES, KIND, LANES, MORE_FOLLOWS, PRIORITIES, readU24, readU64, SECTION_HEADER_BYTES } from './record.js';
+import { KeyUse } from './rekey-schedule.js';
 
 /** What sections mean is decided here. */
 export interface SectionSink {
@@ -26,6 +27,7 @@ export class SectionReader {
   readonly #sink: SectionSink;
   readonly #credit: ReceiveCredit;
   readonly #lanes: readonly ReceiveLane[];
+  readonly #keyUse = new KeyUse();
   #ended = false;
 
   constructor(sink: SectionSink, credit: ReceiveCredit, maxMessageBytes: number) {
@@ -43,6 +45,7 @@ export class SectionReader {
 
   /** Returns what is wrong with the record, if anything. */
   read(plaintext: Uint8Array): string | undefined {
+    if (!this.#keyUse.onOpened(plaintext.length)) return 'one key for too many records';
     let at = 0;
     while (at < plaintext.length) {
       if (plaintext.length - at < SECTION_HEADER_BYTES) return 'a section header is cut off';
@@ -85,6 +88,9 @@ export class SectionReader {
         if (end !== plaintext.length) return 'something follows a change of keys in its record';
         if (kind === KIND.rekey) sink.onRekey();
         else if (this.#ended || !sink.onSwitch()) return 'a change to keys that are not there';
+        this.#keyUse.onRekeyed();
+        return undefined;
+      case KIND.padding:
         return undefined;
       case KIND.refresh: {
         if (length < 2 || this.#ended) return 'a piece of a refresh that is empty, or follows the end';

@@ -7,6 +7,7 @@ import type { CipherState } from '../noise/index.js';
 import type { Connection } from '../transport.js';
 import { HeldMessages } from './held-messages.js';
 import type { KeyRefresh, RefreshOutput } from './key-refresh.js';
+import type { LengthBuckets } from './length-buckets.js';
 import { LivenessWatch } from './liveness.js';
 import { ReceiveCredit } from './receive-credit.js';
 import { END_DONE, END_NOT_ADMITTED, END_UNDECIDED, lengthOf, rankOf } from './record.js';
@@ -32,6 +33,7 @@ export interface SecureChannelOptions {
   readonly connection: Connection;
   readonly result: HandshakeResult;
   readonly limits: ChannelLimits;
+  readonly buckets: LengthBuckets | undefined;
   readonly refresh: KeyRefresh;
   /** Processor time that a key refresh took. */
   readonly onHandshakeCost: (ms: number) => void;
@@ -107,6 +109,7 @@ export class SecureChannel implements Channel {
       connection,
       tx: result.tx,
       limits,
+      buckets: options.buckets,
       credit: this.#credit,
       onRoom: () => {
         this.#roomWaiters.release();

@@ -210,6 +210,11 @@ export interface ChannelOptions extends HandshakePolicy {
   readonly admit?: Admit;
   /** Responder: what strangers may cost, over all connections of this node. */
   readonly gate?: HandshakeGate;
+  /**
+   * Every record of this end is padded to the next of these lengths in bytes, at most 64 that rise, the last one from
+   * 8,192 to `maxMessageBytes`; `powerOfTwoBuckets` makes such a list. Default: no padding.
+   */
+  readonly lengthBuckets?: readonly number[];
   readonly limits?: Partial<ChannelLimits>;
 }
 

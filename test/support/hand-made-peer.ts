@@ -150,6 +150,7 @@ export const REKEY = 10;
 export const END = 11;
 export const REFRESH = 12;
 export const SWITCH = 13;
+export const PADDING = 14;
 
 export function section(kind: number, ...body: readonly Uint8Array[]): Uint8Array {
   const bytes = concat(...body);
