@@ -1,7 +1,8 @@
-/** Runs a bench by name: `npm run bench -- channel|path [options]`; `--help` after the name tells its options. */
+/** Runs a bench by name: `npm run bench -- browser|channel|path [options]`; `--help` after the name tells its options. */
 import { build } from './install.mjs';
 
 const BENCHES = {
+  browser: '../test/bench/browser.ts',
   channel: '../test/bench/channel.ts',
   path: '../test/bench/path.ts',
 };

@@ -43,7 +43,7 @@ function countingCrypto(): CryptoProvider & { readonly keys: () => number } {
 }
 
 /** Rejects with the error that the dial or the handshake failed with. */
-function dial(config: ChannelConfig, options: Pick<ChannelOptions, 'env' | 'crypto'>): Promise<Channel> {
+export function dial(config: ChannelConfig, options: Pick<ChannelOptions, 'env' | 'crypto'>): Promise<Channel> {
   const { networkId, seeds } = config;
   const identity = createIdentity({
     networkId,

@@ -37,3 +37,28 @@ export interface NodeReport {
   readonly sequences: readonly number[];
   readonly secret: string | undefined;
 }
+
+export interface MeasureConfig extends ChannelConfig {
+  /** The same service without a channel. */
+  readonly plainAddress: string;
+  readonly handshakes: number;
+  readonly messages: number;
+  readonly bytes: number;
+  readonly roundTrips: number;
+}
+
+interface LineFigures {
+  readonly upPerSecond: number;
+  readonly downPerSecond: number;
+  readonly rttsMs: readonly number[];
+}
+
+export interface MeasureReport {
+  /** From the dial to the open channel. */
+  readonly handshakesMs: readonly number[];
+  readonly channel: LineFigures;
+  readonly plain: LineFigures;
+}
+
+/** The first byte of a measured message: what the other end shall do. */
+export const DO = { take: 0, answer: 1, push: 2, echo: 3 } as const;

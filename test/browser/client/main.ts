@@ -3,9 +3,10 @@
  * through its messages, a shared worker through those of its port.
  */
 import { exchange, refusal } from './channel.js';
+import { measure } from './measure.js';
 import { meet } from './node.js';
 
-const scenarios = { exchange, refusal, meet };
+const scenarios = { exchange, refusal, meet, measure };
 
 interface Port {
   onmessage: ((event: { data: { name: keyof typeof scenarios; config: never } }) => void) | null;
