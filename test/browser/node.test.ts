@@ -5,10 +5,14 @@ import {
   createIdentity,
   createIdentitySeeds,
   createNode,
+  defaultParameters,
+  encodeCommittee,
   type Identity,
+  joinBroadcast,
   type Node,
   type PeerId,
 } from '../../lib/index.js';
+import { memoryLog } from '../../lib/storage/index.js';
 import { webSocketTransport } from '../../transports/websocket.js';
 import { skipped } from './chromium.js';
 import type { NodeConfig, NodeReport } from './client/config.js';
@@ -27,6 +31,8 @@ interface World {
   readonly relay: Node;
   /** Publishes `book` all the time. */
   readonly peer: Node;
+  /** The relay is a committee of one. */
+  readonly committee: Uint8Array;
   close(): Promise<void>;
 }
 
@@ -43,16 +49,20 @@ async function openWorld(): Promise<World> {
   membership.allow({ peer: peerIdentity.peer, mayRelay: false });
   const relay = await start(relayIdentity, { relay: true, listen: ['ws://127.0.0.1:0'] });
   const peer = await start(peerIdentity, { peers: relay.addresses.map(address => ({ address })) });
+  const parameters = defaultParameters(20);
+  const committee = { networkId: NETWORK, epoch: 1, members: [{ peer: relay.peerId }], parameters };
+  const member = joinBroadcast(relay, { role: 'member', committee, identity: relayIdentity, log: memoryLog() });
   let next = 0;
   const timer = setInterval(() => {
     next = peer.publish('book', patterned(256, next)).sequence + 1;
   }, PUBLISH_INTERVAL_MS);
   const close = async (): Promise<void> => {
     clearInterval(timer);
+    await member.close();
     await peer.close();
     await relay.close();
   };
-  return { membership, relay, peer, close };
+  return { membership, relay, peer, committee: encodeCommittee(committee), close };
 }
 
 /** Echoes what the browser sends, then reads its publications, then says that it has read enough. */
@@ -85,7 +95,7 @@ t.test('a node in Chromium, behind a relay', { skip: skipped }, async t => {
   t.teardown(() => world.close());
 
   for (const place of ['page', 'worker', 'shared worker'] satisfies Place[]) {
-    t.test(`in a ${place}: a session through the relay, publications both ways`, async t => {
+    t.test(`in a ${place}: a session through the relay, publications both ways, an order`, async t => {
       const seeds = createIdentitySeeds(systemRandomBytes);
       const config: NodeConfig = {
         networkId: NETWORK,
@@ -93,6 +103,7 @@ t.test('a node in Chromium, behind a relay', { skip: skipped }, async t => {
         relay: { address: world.relay.addresses[0] ?? '', peer: world.relay.peerId },
         peer: world.peer.peerId,
         publications: PUBLICATIONS,
+        committee: [...world.committee],
       };
       const browser = createIdentity({ networkId: NETWORK, seeds }).peer;
       world.membership.allow({ peer: browser, mayRelay: false });
@@ -105,6 +116,7 @@ t.test('a node in Chromium, behind a relay', { skip: skipped }, async t => {
       t.ok(areConsecutive(report.sequences), 'the browser reads without a gap what Node publishes');
       t.ok(areConsecutive(served.sequences), 'Node reads without a gap what the browser publishes');
       t.ok(report.secret !== undefined && report.secret === served.secret, 'one secret at both ends of the session');
+      t.equal(report.logged, report.opened, 'the order that was submitted is in the log');
     });
   }
 

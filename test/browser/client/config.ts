@@ -28,6 +28,8 @@ export interface NodeConfig extends ClientIdentity {
   readonly relay: { readonly address: string; readonly peer: string };
   readonly peer: string;
   readonly publications: number;
+  /** As `encodeCommittee` writes it. */
+  readonly committee: readonly number[];
 }
 
 export interface NodeReport {
@@ -36,6 +38,9 @@ export interface NodeReport {
   readonly firstHops: readonly (string | undefined)[];
   readonly sequences: readonly number[];
   readonly secret: string | undefined;
+  /** The order that was submitted, as its receipt and as the log names it. */
+  readonly opened: string;
+  readonly logged: string;
 }
 
 export interface MeasureConfig extends ChannelConfig {

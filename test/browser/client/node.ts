@@ -1,5 +1,15 @@
-/** A whole node in a page or worker: one relay, a session through it, publications both ways. */
-import { AllowList, createIdentity, createNode, type Node, type PeerId, type Session } from 'hopfair';
+/** A whole node in a page or worker: one relay, a session through it, publications both ways, an order. */
+import {
+  AllowList,
+  createIdentity,
+  createNode,
+  decodeCommittee,
+  type Identity,
+  joinBroadcast,
+  type Node,
+  type PeerId,
+  type Session,
+} from 'hopfair';
 import { webSocketTransport } from 'hopfair/transports/websocket';
 import type { NodeConfig, NodeReport } from './config.js';
 import { isPatterned, patterned, SIZES } from './messages.js';
@@ -43,6 +53,24 @@ async function publishUntilTold(node: Node, incoming: AsyncIterator<Uint8Array>)
   clearInterval(timer);
 }
 
+/** Submits one sealed order, and finds it in the log. */
+async function trade(
+  node: Node,
+  identity: Identity,
+  committee: Uint8Array,
+): Promise<{ opened: string; logged: string }> {
+  const orders = joinBroadcast(node, { committee: decodeCommittee(committee), identity });
+  const receipt = await orders.submit(patterned(64, 1), { key: 'account' });
+  const { entry } = await receipt.opened;
+  let logged = 'nothing';
+  for await (const { id } of orders.entries()) {
+    logged = id;
+    if (id === entry.id) break;
+  }
+  await orders.close();
+  return { opened: entry.id, logged };
+}
+
 export async function meet(config: NodeConfig): Promise<NodeReport> {
   const { networkId, seeds, relay } = config;
   const [peer, relayPeer] = [config.peer as PeerId, relay.peer as PeerId];
@@ -63,8 +91,9 @@ export async function meet(config: NodeConfig): Promise<NodeReport> {
   const firstHops = node.routes().map(({ route }) => route[0]);
   const sequences = await read(node, `${peer}/book`, config.publications);
   await publishUntilTold(node, incoming);
+  const traded = await trade(node, identity, new Uint8Array(config.committee));
   const secret = node.exportSecret(peer, 'test', 32)?.join();
   await node.drain();
   await node.close();
-  return { echoed, wrong, firstHops, sequences, secret };
+  return { echoed, wrong, firstHops, sequences, secret, ...traded };
 }
