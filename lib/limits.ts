@@ -85,6 +85,8 @@ export const LIMITS = {
   maxSessionQueueBytes: 4_194_304,
   /** Whoever steals the keys of a session reads on until the next Diffie-Hellman exchange. */
   sessionLifetimeMs: 3_600_000,
+  /** Sessions of a node, as many as a roster has peers: idle ones are kept, since a handshake costs an order its deadline. */
+  maxSessions: 4_096,
   replayWindow: 16_384,
   /** Bytes that wait at a relay for one neighbour. */
   maxEgressQueueBytes: 4_194_304,

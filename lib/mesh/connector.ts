@@ -9,6 +9,7 @@ import type { Candidate } from '../route/index.js';
 import type { MeshContext } from './context.js';
 import type { PathEnd } from './path-end.js';
 import type { PathSetups } from './path-setup.js';
+import { admitSession } from './session-admission.js';
 
 export interface ConnectorHost {
   candidates(): readonly Candidate[];
@@ -21,6 +22,8 @@ interface Attempt {
   readonly end: PathEnd;
   readonly driver: HandshakeDriver;
   readonly stopTimer: Cancel;
+  /** Set while the peer of a finished handshake waits to be let in. */
+  admission: { readonly result: HandshakeResult; readonly stop: Cancel } | undefined;
 }
 
 const FIRST_TIMEOUT_MS = 1_000;
@@ -85,7 +88,8 @@ export class Connector {
   }
 
   #begin({ route }: Candidate): void {
-    const { env, handshakePolicy } = this.#context;
+    const { env, handshakePolicy, knownPeers } = this.#context;
+    const remoteStatic = knownPeers.staticKey(this.#peer, env.clock.unix());
     const driver = new HandshakeDriver({
       ...handshakePolicy(),
       role: 'initiator',
@@ -93,39 +97,59 @@ export class Connector {
       expectedPeer: this.#peer,
       random: length => env.rng.bytes(length),
       now: env.clock.unix(),
+      ...(remoteStatic !== undefined && { remoteStatic }),
     });
     const startedAt = env.clock.now();
     const end = this.#setups.open(this.#peer, route, 'handshake', () => driver.start(), {
       onData: () => undefined, // nothing can be opened yet
       onMessage: message => this.#onReply(message, env.clock.now() - startedAt),
-      onClose: reason => this.#fail(`closed: ${reason}`),
+      onClose: reason => this.#fail(`closed: ${reason}`, reason === 'refused'),
     });
     const timeoutMs = Math.min(FIRST_TIMEOUT_MS * 2 ** this.#failures, MAX_TIMEOUT_MS);
-    const stopTimer = env.clock.schedule(timeoutMs, () => this.#fail('timed out'));
-    this.#attempt = { end, driver, stopTimer };
+    const stopTimer = env.clock.schedule(timeoutMs, () => this.#fail('timed out', true));
+    this.#attempt = { end, driver, stopTimer, admission: undefined };
   }
 
   #onReply(message: Uint8Array, rttMs: number): void {
     const attempt = this.#attempt;
-    if (attempt === undefined) return;
+    if (attempt === undefined || attempt.admission !== undefined) return;
     const step = attempt.driver.receive(message);
     if (step.kind === 'failed') {
-      this.#fail(step.error.message);
+      this.#fail(step.error.message, true);
       return;
     }
     if (step.reply !== undefined) attempt.end.sendMessage(step.reply);
     if (step.kind !== 'done') return;
     attempt.stopTimer();
-    this.#attempt = undefined;
-    this.#host.onSession(step.result, attempt.end, rttMs);
+    this.#admit(attempt, step.result, rttMs);
   }
 
-  #fail(why: string): void {
+  #admit(attempt: Attempt, result: HandshakeResult, rttMs: number): void {
+    attempt.admission = { result, stop: () => undefined };
+    const stop = admitSession(this.#context, attempt.end, result, refusal => {
+      if (refusal !== undefined) {
+        this.#fail(refusal.message, false);
+        return;
+      }
+      this.#attempt = undefined;
+      this.#host.onSession(result, attempt.end, rttMs);
+    });
+    if (this.#attempt === attempt) attempt.admission = { result, stop };
+  }
+
+  /** `mayBeKey`: a peer whose static key is another one by now would have failed like this. */
+  #fail(why: string, mayBeKey: boolean): void {
     const attempt = this.#endAttempt();
     if (attempt === undefined) return;
     attempt.end.close('done');
-    this.#failures += 1;
     this.#context.env.log.debug('session-attempt-failed', { peer: this.#peer, why });
+    if (mayBeKey && attempt.driver.pattern === 'IK') {
+      // XX asks for the key, under the same policy.
+      this.#context.knownPeers.distrustKey(this.#peer);
+      this.start();
+      return;
+    }
+    this.#failures += 1;
     this.#retryLater();
   }
 
@@ -134,6 +158,8 @@ export class Connector {
     this.#attempt = undefined;
     attempt?.stopTimer();
     attempt?.driver.destroy();
+    attempt?.admission?.stop();
+    attempt?.admission?.result.destroy();
     return attempt;
   }
 

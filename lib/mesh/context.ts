@@ -20,6 +20,7 @@ export interface MeshContext {
   readonly admission: Admission;
   readonly knownPeers: KnownPeers;
   readonly sessionLifetimeMs: number;
+  readonly maxSessions: number;
   /** Undefined when this node does not forward. */
   readonly relay: RelayOptions | undefined;
   /** For channels and sessions; read anew for each, since certificates and evidence are renewed. */

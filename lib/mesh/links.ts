@@ -1,18 +1,13 @@
-/** The links of this node, by peer, and the handshakes that others began with it. */
-import { HandshakeDriver } from '../channel/index.js';
+/** The links of this node, by peer. */
 import type { Cancel } from '../env.js';
 import type { PeerId } from '../identity/peer-id.js';
 import type { MeshContext } from './context.js';
 import type { ArrivedSetup, PathSetups } from './path-setup.js';
 import { type LinkHost, PeerLink } from './peer-link.js';
+import { SessionResponder } from './session-responder.js';
 
-interface HalfOpen {
-  readonly destroy: () => void;
-}
-
-const HALF_OPEN_TIMEOUT_MS = 5_000;
-const MAX_HALF_OPEN = 256;
-const MAX_HALF_OPEN_PER_PEER = 4;
+/** A session that was used since is not given up for another one. */
+const MIN_IDLE_MS = 60_000;
 const MAINTENANCE_MS = 250;
 
 export class Links {
@@ -20,14 +15,16 @@ export class Links {
   readonly #setups: PathSetups;
   readonly #host: LinkHost;
   readonly #links = new Map<PeerId, PeerLink>();
-  readonly #halfOpen = new Map<PeerId, Set<HalfOpen>>();
-  #halfOpenCount = 0;
+  readonly #responder: SessionResponder;
   #cancelMaintenance: Cancel | undefined;
 
   constructor(context: MeshContext, setups: PathSetups, host: LinkHost) {
     this.#context = context;
     this.#setups = setups;
     this.#host = host;
+    this.#responder = new SessionResponder(context, (result, end, rttMs) => {
+      this.open(result.peer).install(result, end, 'responder', rttMs);
+    });
     this.#maintainLater();
   }
 
@@ -51,74 +48,26 @@ export class Links {
 
   onArrival({ setup, end, message }: ArrivedSetup): void {
     const peer = setup.source;
+    const link = this.#links.get(peer);
     if (setup.purpose === 'join') {
-      const link = this.#links.get(peer);
       if (link === undefined) end.close('refused');
       else link.join(end, message);
-      return;
+    } else if (link !== undefined && !link.connector.yields) end.close('superseded');
+    else if (!this.#responder.hasRoomFor(peer) || (link === undefined && !this.#makeRoom())) end.close('limit');
+    else this.#responder.respond(peer, end, message);
+  }
+
+  /** False while all links are in use. Otherwise the one that was idle for longest goes, when there are too many. */
+  #makeRoom(): boolean {
+    if (this.#links.size < this.#context.maxSessions) return true;
+    let idlest: PeerLink | undefined;
+    for (const link of this.#links.values()) {
+      if (link.isIdle && (idlest === undefined || link.lastUsedAt < idlest.lastUsedAt)) idlest = link;
     }
-    const link = this.#links.get(peer);
-    if (link !== undefined && !link.connector.yields) end.close('superseded');
-    else if (!this.#hasRoomFor(peer)) end.close('limit');
-    else this.#respond(peer, end, message);
-  }
-
-  #hasRoomFor(peer: PeerId): boolean {
-    const mine = this.#halfOpen.get(peer)?.size ?? 0;
-    return mine < MAX_HALF_OPEN_PER_PEER && this.#halfOpenCount < MAX_HALF_OPEN;
-  }
-
-  #respond(peer: PeerId, end: ArrivedSetup['end'], message: Uint8Array): void {
-    const { env, handshakePolicy } = this.#context;
-    const driver = new HandshakeDriver({
-      ...handshakePolicy(),
-      role: 'responder',
-      context: 'session',
-      random: length => env.rng.bytes(length),
-      now: env.clock.unix(),
-    });
-    let repliedAt = env.clock.now();
-    const halfOpen: HalfOpen = {
-      destroy: () => {
-        this.#forget(peer, halfOpen);
-        stopTimer();
-        driver.destroy();
-        end.close('refused');
-      },
-    };
-    const stopTimer = env.clock.schedule(HALF_OPEN_TIMEOUT_MS, halfOpen.destroy);
-    this.#remember(peer, halfOpen);
-    const onMessage = (received: Uint8Array): void => {
-      const step = driver.receive(received);
-      if (step.reply !== undefined && step.reply.length > 0) end.sendMessage(step.reply);
-      if (step.kind === 'continue') {
-        repliedAt = env.clock.now();
-        return;
-      }
-      if (step.kind === 'failed' || step.result.peer !== peer || !step.result.confirmed) {
-        if (step.kind === 'done') step.result.destroy();
-        halfOpen.destroy();
-        return;
-      }
-      this.#forget(peer, halfOpen);
-      stopTimer();
-      this.open(peer).install(step.result, end, 'responder', env.clock.now() - repliedAt);
-    };
-    end.attach({ onData: () => undefined, onMessage, onClose: halfOpen.destroy });
-    onMessage(message);
-  }
-
-  #remember(peer: PeerId, halfOpen: HalfOpen): void {
-    const mine = this.#halfOpen.get(peer) ?? new Set();
-    this.#halfOpen.set(peer, mine.add(halfOpen));
-    this.#halfOpenCount += 1;
-  }
-
-  #forget(peer: PeerId, halfOpen: HalfOpen): void {
-    const mine = this.#halfOpen.get(peer);
-    if (!mine?.delete(halfOpen)) return;
-    this.#halfOpenCount -= 1;
-    if (mine.size === 0) this.#halfOpen.delete(peer);
+    if (idlest === undefined || this.#context.env.clock.now() - idlest.lastUsedAt < MIN_IDLE_MS) return false;
+    this.#links.delete(idlest.peer);
+    idlest.close('idle for longest of too many sessions');
+    return true;
   }
 
   /** Routes changed: links without a session, or with too few paths, may do better now. */
@@ -149,6 +98,6 @@ export class Links {
     this.#cancelMaintenance?.();
     for (const link of this.#links.values()) link.close('closed here');
     this.#links.clear();
-    for (const mine of [...this.#halfOpen.values()]) for (const halfOpen of [...mine]) halfOpen.destroy();
+    this.#responder.close();
   }
 }

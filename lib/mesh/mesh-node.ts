@@ -76,6 +76,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       knownPeers,
       admission: new Admission(membership, knownPeers, env.clock, admit),
       sessionLifetimeMs: options.sessionLifetimeMs ?? LIMITS.sessionLifetimeMs,
+      maxSessions: options.maxSessions ?? LIMITS.maxSessions,
       relay: relay === true ? {} : relay === false ? undefined : relay,
       handshakePolicy: handshakePolicyOf(options),
     };

@@ -60,6 +60,11 @@ export interface NodeOptions {
    * takes over the streams. 5,000 ms at least; default 3,600,000.
    */
   readonly sessionLifetimeMs?: number;
+  /**
+   * Sessions that other peers may have with this node. Idle ones are kept; beyond this number the one that was idle for
+   * longest, a minute at least, makes room for a new one. Default: 4,096.
+   */
+  readonly maxSessions?: number;
   /** Publications that are kept for subscribers that missed them, per topic. Default: 1,024. */
   readonly publicationHistory?: number;
   /** Default: the fastest backend of the platform. */
@@ -106,9 +111,10 @@ export function checkNodeOptions(options: NodeOptions): void {
     `attestation is a function, or ${maxAttestationBytes} bytes at most`,
   );
   requireArgument(admit === undefined || typeof admit === 'function', 'admit is a function');
-  const { sessionLifetimeMs = LIMITS.sessionLifetimeMs } = options;
+  const { sessionLifetimeMs = LIMITS.sessionLifetimeMs, maxSessions = LIMITS.maxSessions } = options;
   const isLifetime = sessionLifetimeMs >= MIN_SESSION_LIFETIME_MS && sessionLifetimeMs <= LIMITS.sessionLifetimeMs;
   requireArgument(isLifetime, `sessions live ${MIN_SESSION_LIFETIME_MS} to ${LIMITS.sessionLifetimeMs} ms`);
+  requireArgument(Number.isSafeInteger(maxSessions) && maxSessions > 0, 'maxSessions is a number above zero');
   checkNumbers('handshakeLimits', { ...options.handshakeLimits });
   requireArgument((options.handshakeLimits?.cpuShare ?? 0) <= 1, 'cpuShare is a share of one core');
   checkChannelLimits(options.channelLimits ?? {});

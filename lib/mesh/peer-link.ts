@@ -42,6 +42,8 @@ export class PeerLink implements SessionHost {
   readonly runId: Uint8Array;
   readonly connector: Connector;
   readonly events: RouteEvent[] = [];
+  /** When the application last sent, waited for, or was given something. */
+  lastUsedAt: Instant;
   readonly #context: MeshContext;
   readonly #host: LinkHost;
   readonly #inbox: Inbox;
@@ -58,6 +60,7 @@ export class PeerLink implements SessionHost {
   constructor(context: MeshContext, setups: PathSetups, peer: PeerId, host: LinkHost) {
     this.peer = peer;
     this.runId = context.env.rng.bytes(8);
+    this.lastUsedAt = context.env.clock.now();
     this.#context = context;
     this.#host = host;
     this.#inbox = new Inbox((service, bytes) => host.deliver(peer, service, bytes));
@@ -85,6 +88,11 @@ export class PeerLink implements SessionHost {
     return this.session?.established === true;
   }
 
+  /** Nothing waits for it, here. */
+  get isIdle(): boolean {
+    return this.outbox.empty && this.#waiters === 0;
+  }
+
   /** Whether a session is worth having. */
   get wanted(): boolean {
     if (this.session !== undefined) {
@@ -108,6 +116,7 @@ export class PeerLink implements SessionHost {
   /** Somebody waits for the session without having anything to send. Returns how to stop waiting. */
   want(): () => void {
     this.#waiters += 1;
+    this.lastUsedAt = this.#context.env.clock.now();
     this.connector.start();
     let waiting = true;
     return () => {
@@ -118,7 +127,8 @@ export class PeerLink implements SessionHost {
 
   send(service: Service, bytes: Uint8Array, options: SendOptions): boolean {
     const { clock } = this.#context.env;
-    const expiresAt = options.ttlMs === undefined ? undefined : after(clock.now(), options.ttlMs);
+    this.lastUsedAt = clock.now();
+    const expiresAt = options.ttlMs === undefined ? undefined : after(this.lastUsedAt, options.ttlMs);
     const trafficClass: DeliveryClass = options.class ?? 'normal';
     if (!this.outbox.push(service, bytes, trafficClass, expiresAt)) return false;
     if (this.session === undefined) this.connector.start();
@@ -150,6 +160,7 @@ export class PeerLink implements SessionHost {
       end.close('superseded');
       return;
     }
+    this.#context.env.log.info('session-installed', { peer: this.peer, role, suite: result.suite });
     session.addPath(role === 'initiator' ? (session.allotPathId() ?? 0) : 0, end, rttMs);
   }
 
@@ -201,6 +212,7 @@ export class PeerLink implements SessionHost {
   }
 
   onChunk(chunk: Chunk, now: Instant): boolean {
+    this.lastUsedAt = now;
     return this.#inbox.receive(chunk, now);
   }
 

@@ -2,8 +2,6 @@
  * One end-to-end session: the keys of one handshake, the paths that carry it, and the flow that chooses among them
  * (overlay.md points 5 and 6). How one session takes over from another is in succession.ts.
  */
-
-import { equalBytes } from '../bytes.js';
 import type { HandshakeResult } from '../channel/types.js';
 import type { Instant } from '../env.js';
 import { HopfairError } from '../errors.js';
@@ -378,10 +376,6 @@ export class SecureSession {
       if (now - path.lastHeardAt > PROBE_AFTER_MS)
         this.#drive({ kind: 'probe', path: path.id, payload: [], bytes: EMPTY_PACKET_BYTES });
     }
-  }
-
-  matches(tag: Uint8Array): boolean {
-    return equalBytes(tag, this.tag);
   }
 
   /** Ends the session and returns what was under way. With `tell`, the peer is told over every path. */

@@ -3,6 +3,7 @@
  * the streams once the peer has spoken in it and it has as many paths, and the old one then stays for what is on its way
  * (channel.md, "A fresh DH"). Messages have numbers of their own, so what travels in both arrives once.
  */
+import { equalBytes } from '../bytes.js';
 import { after, type Instant } from '../env.js';
 import type { PeerId } from '../identity/peer-id.js';
 import type { ChunkRef } from './outbox.js';
@@ -11,7 +12,7 @@ import type { SecureSession } from './secure-session.js';
 /** What it takes to be one of them. */
 export type Heir = Pick<
   SecureSession,
-  'role' | 'since' | 'established' | 'paths' | 'slowestPtoMs' | 'matches' | 'pump' | 'end'
+  'role' | 'since' | 'established' | 'paths' | 'slowestPtoMs' | 'tag' | 'pump' | 'end'
 >;
 
 export interface SuccessionHost<S> {
@@ -79,7 +80,7 @@ export class Succession<S extends Heir> {
 
   /** Those that paths may join. */
   byTag(tag: Uint8Array): S | undefined {
-    return [this.#current, this.#next].find(session => session?.matches(tag));
+    return [this.#current, this.#next].find(session => session !== undefined && equalBytes(session.tag, tag));
   }
 
   /** A handshake succeeded. False when another one stands; the session is ended then. */

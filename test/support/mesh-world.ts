@@ -1,11 +1,17 @@
 /** Mesh nodes on simulated machines: the shipping shells over the virtual network, in virtual time. */
 import { type Channel, openChannel } from '../../lib/channel/index.js';
 import { type CryptoProvider, nobleCrypto } from '../../lib/crypto/index.js';
-import { type UnixMs, unixMs } from '../../lib/env.js';
+import { type Logger, type UnixMs, unixMs } from '../../lib/env.js';
 import type { PeerId } from '../../lib/identity/index.js';
 import { AllowList, Identity } from '../../lib/identity/index.js';
 import { LIMITS } from '../../lib/limits.js';
-import { type ForwardedFrame, type ForwardVerdict, MeshNode, type PeerEvent } from '../../lib/mesh/index.js';
+import {
+  type ForwardedFrame,
+  type ForwardVerdict,
+  MeshNode,
+  type NodeOptions,
+  type PeerEvent,
+} from '../../lib/mesh/index.js';
 import type { RouteEvent } from '../../lib/route/index.js';
 import { fakeCrypto, type LinkConditions, SimTransportNetwork, SimWorld } from '../../lib/sim/index.js';
 
@@ -26,7 +32,9 @@ export interface MeshWorldOptions {
   readonly link?: Partial<LinkConditions>;
   /** The real primitives instead of the fake ones that only detect tampering. */
   readonly realCrypto?: boolean;
-  readonly sessionLifetimeMs?: number;
+  /** For every node. */
+  readonly node?: Partial<NodeOptions>;
+  readonly logger?: (machine: string) => Logger;
 }
 
 const NETWORK = 'test';
@@ -39,12 +47,16 @@ export class MeshWorld {
   readonly #hosts = new Map<string, MeshHost & { seeds: { identity: Uint8Array; static: Uint8Array } }>();
   readonly #dials: Map<string, readonly string[]> = new Map();
   readonly #relays = new Set<string>();
-  readonly #sessionLifetimeMs: number | undefined;
+  readonly #nodeOptions: Partial<NodeOptions>;
 
   constructor(options: MeshWorldOptions = {}) {
-    this.world = new SimWorld({ seed: options.seed ?? 1, ...(options.link && { link: options.link }) });
+    this.world = new SimWorld({
+      seed: options.seed ?? 1,
+      ...(options.link && { link: options.link }),
+      ...(options.logger && { logger: options.logger }),
+    });
     this.crypto = options.realCrypto ? nobleCrypto() : fakeCrypto();
-    this.#sessionLifetimeMs = options.sessionLifetimeMs;
+    this.#nodeOptions = options.node ?? {};
     this.#transports = new SimTransportNetwork(this.world);
   }
 
@@ -97,7 +109,7 @@ export class MeshWorld {
         env: process.env,
         crypto: this.crypto,
         postQuantum: 'off',
-        ...(this.#sessionLifetimeMs !== undefined && { sessionLifetimeMs: this.#sessionLifetimeMs }),
+        ...this.#nodeOptions,
         relay: this.#relays.has(name) && { onForward: frame => host.onForward(frame) },
       });
       host.node = node;
@@ -110,6 +122,12 @@ export class MeshWorld {
       }));
       void node.start([`sim://${name}:1`], dials);
     });
+  }
+
+  /** From its next start on, the node has another static key. */
+  changeStaticKey(name: string): void {
+    const host = this.#hosts.get(name);
+    if (host !== undefined) host.seeds.static = this.world.rng.fork(`another static key of ${name}`).bytes(32);
   }
 
   crash(name: string): void {

@@ -6,7 +6,7 @@ const LIFETIME_MS = 5_000;
 
 /** A diamond: a and b know each other only through the relays r1 and r2. */
 async function diamond(options: MeshWorldOptions = {}) {
-  const mesh = new MeshWorld({ link: { delayMs: 3 }, sessionLifetimeMs: LIFETIME_MS, ...options });
+  const mesh = new MeshWorld({ link: { delayMs: 3 }, node: { sessionLifetimeMs: LIFETIME_MS }, ...options });
   mesh.add('r1', [], { relay: true });
   mesh.add('r2', ['r1'], { relay: true });
   const a = mesh.add('a', ['r1', 'r2']);
@@ -125,7 +125,7 @@ t.test('a session whose keys cannot be renewed ends after its lifetime, and noth
 
 t.test('a lifetime above an hour, or too short for a handshake, is refused', async t => {
   for (const sessionLifetimeMs of [4_999, 3_600_001, Number.NaN]) {
-    const mesh = new MeshWorld({ sessionLifetimeMs });
+    const mesh = new MeshWorld({ node: { sessionLifetimeMs } });
     t.throws(() => mesh.add('a'), { code: 'INVALID_ARGUMENT' });
   }
 });

@@ -11,15 +11,17 @@ const at = instant;
 class FakeSession implements Heir {
   readonly role: Heir['role'];
   readonly since: Heir['since'];
-  readonly tag: number;
+  readonly number: number;
+  readonly tag: Uint8Array;
   established = false;
   pathCount = 1;
   slowestPtoMs = 50;
   pumps = 0;
   ended: string | undefined;
 
-  constructor(tag: number, role: Heir['role'], sinceMs: number) {
-    this.tag = tag;
+  constructor(number: number, role: Heir['role'], sinceMs: number) {
+    this.number = number;
+    this.tag = Uint8Array.of(number);
     this.role = role;
     this.since = at(sinceMs);
   }
@@ -28,17 +30,13 @@ class FakeSession implements Heir {
     return new Array<PathEnd>(this.pathCount);
   }
 
-  matches(tag: Uint8Array): boolean {
-    return tag[0] === this.tag;
-  }
-
   pump(): void {
     this.pumps += 1;
   }
 
   end(reason: string, tell: boolean): ChunkRef[] {
     this.ended = `${reason}${tell ? ', told' : ''}`;
-    return [{ offset: this.tag } as ChunkRef];
+    return [{ offset: this.number } as ChunkRef];
   }
 }
 
@@ -49,7 +47,7 @@ function succession(selfIsLower = true) {
   const [self, peer] = selfIsLower ? [lower, higher] : [higher, lower];
   const sessions = new Succession<FakeSession>(self, peer, {
     requeue: chunks => requeued.push(...chunks.map(({ offset }) => offset)),
-    onCurrent: ({ tag }) => currents.push(tag),
+    onCurrent: ({ number }) => currents.push(number),
   });
   return { sessions, requeued, currents };
 }
