@@ -90,6 +90,7 @@ export class End {
         }),
         relay: undefined,
         sessionLifetimeMs: LIMITS.sessionLifetimeMs,
+        maxSessions: LIMITS.maxSessions,
         handshakePolicy: () => ({ crypto, identity, networkId, postQuantum: 'off' }),
       };
       const settings = { handshakeLimits: { isExempt: () => true }, channelLimits: {} };
