@@ -14,6 +14,7 @@ export {
   type ReceiptStage,
   type SubmitOptions,
 } from './broadcast/index.js';
+export { powerOfTwoBuckets } from './channel/index.js';
 export { defaultCrypto } from './crypto/index.js';
 export type { CryptoProvider } from './crypto/interface.js';
 export type { Env, Instant, Logger, UnixMs } from './env.js';

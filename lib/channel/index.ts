@@ -6,7 +6,8 @@
  */
 export { HandshakeGate, type HandshakeGateOptions, type HandshakeTicket } from './gate.js';
 export { HandshakeDriver } from './handshake.js';
-export { powerOfTwoBuckets } from './length-buckets.js';
+export { requireRefreshInterval } from './key-refresh.js';
+export { powerOfTwoBuckets, requireLengthBuckets } from './length-buckets.js';
 export { openChannel } from './open.js';
 export type {
   Admit,

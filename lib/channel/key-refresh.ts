@@ -4,8 +4,9 @@
  * send and what to seal with comes out.
  */
 import { after, type Instant } from '../env.js';
-import { HopfairError } from '../errors.js';
+import { HopfairError, requireArgument } from '../errors.js';
 import type { Certificate, PeerId } from '../identity/index.js';
+import { LIMITS } from '../limits.js';
 import type { CipherState } from '../noise/index.js';
 import type { HandshakeDriver } from './handshake.js';
 import type { ChannelLimits, HandshakeResult, HandshakeStep, Role } from './types.js';
@@ -49,6 +50,15 @@ type State =
 /** The end of the lower PeerId begins in this part of the hour, the other one only at its end: they seldom collide. */
 const EARLIEST_SHARE = 0.75;
 const LATEST_SHARE = 0.95;
+
+/** Far enough above what the other end takes for a flood, whatever its records were delayed by. */
+const MIN_INTERVAL_MS = 60_000;
+
+/** Throws INVALID_ARGUMENT unless it is between a minute and an hour: both ends may count on that. */
+export function requireRefreshInterval(ms: number): void {
+  const isInRange = ms >= MIN_INTERVAL_MS && ms <= LIMITS.keyRefreshIntervalMs;
+  requireArgument(isInRange, 'keyRefreshIntervalMs is between a minute and an hour');
+}
 
 const refreshFailed = (message: string, cause?: unknown): HopfairError =>
   new HopfairError('KEY_REFRESH_FAILED', message, { cause, retryable: true });

@@ -21,23 +21,28 @@ export function powerOfTwoBuckets(smallest = 256, largest = 65_536): readonly nu
   return buckets;
 }
 
+/** Throws INVALID_ARGUMENT unless the lengths rise, and the last is from 8,192 to `maxMessageBytes`. */
+export function requireLengthBuckets(buckets: readonly number[], maxMessageBytes: number): void {
+  const largest = buckets[buckets.length - 1] ?? 0;
+  requireArgument(buckets.length <= MAX_BUCKETS, `at most ${MAX_BUCKETS} buckets of lengths`);
+  requireArgument(
+    buckets.every((bytes, i) => Number.isInteger(bytes) && bytes > (buckets[i - 1] ?? 0)),
+    'the buckets of lengths are whole numbers that rise',
+  );
+  requireArgument(largest >= MIN_LARGEST_BYTES && largest <= maxMessageBytes, 'the largest bucket is out of range');
+}
+
 export class LengthBuckets {
   readonly #buckets: readonly number[];
   /** Bytes of the longest record, its tag included. */
   readonly largest: number;
 
-  /** Throws INVALID_ARGUMENT unless the lengths rise, and the last is from 8,192 to `maxMessageBytes`. */
+  /** Throws as `requireLengthBuckets`. */
   constructor(buckets: readonly number[], maxMessageBytes: number) {
-    const largest = buckets[buckets.length - 1] ?? 0;
-    requireArgument(buckets.length <= MAX_BUCKETS, `at most ${MAX_BUCKETS} buckets of lengths`);
-    requireArgument(
-      buckets.every((bytes, i) => Number.isInteger(bytes) && bytes > (buckets[i - 1] ?? 0)),
-      'the buckets of lengths are whole numbers that rise',
-    );
-    requireArgument(largest >= MIN_LARGEST_BYTES && largest <= maxMessageBytes, 'the largest bucket is out of range');
+    requireLengthBuckets(buckets, maxMessageBytes);
     this.#buckets = buckets;
-    this.largest = largest;
-    if (zeros.length < largest) zeros = new Uint8Array(largest);
+    this.largest = buckets[buckets.length - 1] as number;
+    if (zeros.length < this.largest) zeros = new Uint8Array(this.largest);
   }
 
   /** Adds the section that pads a record of so many bytes of plaintext, and returns its length. */

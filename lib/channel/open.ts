@@ -5,7 +5,7 @@ import { LIMITS } from '../limits.js';
 import type { Connection } from '../transport.js';
 import type { HandshakeTicket } from './gate.js';
 import { HandshakeDriver } from './handshake.js';
-import { KeyRefresh } from './key-refresh.js';
+import { KeyRefresh, requireRefreshInterval } from './key-refresh.js';
 import { LengthBuckets } from './length-buckets.js';
 import { END_NOT_ADMITTED, END_UNDECIDED, INITIAL_CREDIT_BYTES } from './record.js';
 import { SecureChannel } from './secure-channel.js';
@@ -25,11 +25,7 @@ export function openChannel(connection: Connection, options: ChannelOptions, eve
   const limits: ChannelLimits = { ...LIMITS, ...options.limits };
   requireArgument(limits.maxChannelReceiveBytes >= INITIAL_CREDIT_BYTES, 'maxChannelReceiveBytes is below 131,072');
   requireArgument(limits.maxChannelQueueBytes >= 2 * limits.maxChannelMessageBytes, 'the queue holds no two messages');
-  const { keyRefreshIntervalMs } = limits;
-  requireArgument(
-    keyRefreshIntervalMs >= MIN_REFRESH_INTERVAL_MS && keyRefreshIntervalMs <= LIMITS.keyRefreshIntervalMs,
-    'keyRefreshIntervalMs is between a minute and an hour',
-  );
+  requireRefreshInterval(limits.keyRefreshIntervalMs);
   let opening: Opening | undefined;
   let ticket: HandshakeTicket | undefined;
   if (options.role === 'responder' && options.gate !== undefined) {
@@ -55,8 +51,6 @@ function turnAway(connection: Connection, { env }: ChannelOptions, events: Chann
 
 const limitExceeded = (why: string): HopfairError => new HopfairError('LIMIT_EXCEEDED', why, { retryable: true });
 const NO_TIME = 'no processor time is left for handshakes';
-/** Far enough above what the other end takes for a flood, whatever its records were delayed by. */
-const MIN_REFRESH_INTERVAL_MS = 60_000;
 
 class Opening {
   readonly #connection: Connection;
@@ -180,7 +174,8 @@ class Opening {
 
   /** Later handshakes on this channel: the same policy and suite, the same peer, and bound to the first one. */
   #newRefresh(result: HandshakeResult): KeyRefresh {
-    const { remoteStatic: _, env, ...policy } = this.#options;
+    // Only a first handshake is judged by `admit`: later ones leave out what it alone looks at.
+    const { remoteStatic: _, capabilities: _c, attestation: _a, env, ...policy } = this.#options;
     const limits = this.#limits;
     const newDriver = (role: Role, refreshes: number): HandshakeDriver =>
       new HandshakeDriver({

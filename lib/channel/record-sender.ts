@@ -183,6 +183,7 @@ export class RecordSender {
 
   /** Seals with this key after the messages of the refresh, and answers for destroying it. */
   switchTo(tx: CipherState): void {
+    this.#nextTx?.destroy();
     this.#nextTx = tx;
     this.#scheduleFlush();
   }

@@ -82,11 +82,11 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
     };
     this.#services = new Services(env.log);
     this.#graph = new LinkStateDatabase({ floorMs: (a, b) => membership.edgeFloorMs(a, b) });
-    const { transports, handshakeLimits = {}, channelLimits = {} } = options;
+    const { transports, handshakeLimits = {}, channelLimits = {}, lengthBuckets } = options;
     this.#neighbours = new Neighbours(
       this.#context,
       transports,
-      { handshakeLimits, channelLimits },
+      { handshakeLimits, channelLimits, lengthBuckets },
       {
         onUp: peer => this.#onNeighbourUp(peer),
         onDown: (peer, cause) => this.#onNeighbourDown(peer, cause),

@@ -139,6 +139,7 @@ export class Neighbours {
           const capabilities = hello?.capabilities ?? evidence.capabilities;
           return admission.decide(peer, { ...evidence, capabilities, context: 'channel' });
         },
+        ...(this.#settings.lengthBuckets !== undefined && { lengthBuckets: this.#settings.lengthBuckets }),
         ...(role === 'responder' && { gate: this.#gate }),
         ...expectations,
       },

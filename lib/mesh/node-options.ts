@@ -1,6 +1,13 @@
 /** What an application chooses when it makes a node, and the check of it. */
 import { copyOf, EMPTY } from '../bytes.js';
-import type { ChannelLimits, HandshakeGateOptions, HandshakePolicy, PostQuantumPolicy } from '../channel/index.js';
+import {
+  type ChannelLimits,
+  type HandshakeGateOptions,
+  type HandshakePolicy,
+  type PostQuantumPolicy,
+  requireLengthBuckets,
+  requireRefreshInterval,
+} from '../channel/index.js';
 import type { AeadName, CryptoProvider } from '../crypto/interface.js';
 import type { Env, Logger } from '../env.js';
 import { requireArgument } from '../errors.js';
@@ -53,6 +60,11 @@ export interface NodeOptions {
   readonly handshakeLimits?: HandshakeGateOptions;
   /** Bytes and milliseconds, as in `LIMITS`, by which they default. */
   readonly channelLimits?: Partial<NodeChannelLimits>;
+  /**
+   * Lengths in bytes that records of channels are padded to, as `powerOfTwoBuckets()` gives them: it costs bandwidth.
+   * Default: no padding.
+   */
+  readonly lengthBuckets?: readonly number[];
   /** Forward for others. Default: false. */
   readonly relay?: boolean | RelayOptions;
   /**
@@ -79,6 +91,7 @@ export type CompleteNodeOptions = NodeOptions & { readonly env: Env; readonly cr
 export interface ChannelSettings {
   readonly handshakeLimits: HandshakeGateOptions;
   readonly channelLimits: Partial<NodeChannelLimits>;
+  readonly lengthBuckets?: readonly number[] | undefined;
 }
 
 /** A handshake, and what makes two of them simultaneous, must fit in the rest of it. */
@@ -118,6 +131,7 @@ export function checkNodeOptions(options: NodeOptions): void {
   checkNumbers('handshakeLimits', { ...options.handshakeLimits });
   requireArgument((options.handshakeLimits?.cpuShare ?? 0) <= 1, 'cpuShare is a share of one core');
   checkChannelLimits(options.channelLimits ?? {});
+  if (options.lengthBuckets !== undefined) requireLengthBuckets(options.lengthBuckets, LIMITS.maxMessageBytes);
 }
 
 function checkChannelLimits(limits: Partial<NodeChannelLimits>): void {
@@ -125,6 +139,7 @@ function checkChannelLimits(limits: Partial<NodeChannelLimits>): void {
     requireArgument(name in LIMITS && !FIXED_LIMITS.includes(name), `channelLimits has no ${name}`);
   }
   checkNumbers('channelLimits', { ...limits });
+  requireRefreshInterval(limits.keyRefreshIntervalMs ?? LIMITS.keyRefreshIntervalMs);
   const { maxChannelMessageBytes, maxChannelQueueBytes, maxChannelReceiveBytes } = { ...LIMITS, ...limits };
   // A path set-up carries a handshake message, and the link state of a node with all its edges is smaller.
   const needed = 2 * LIMITS.maxFrameBytes;

@@ -2,8 +2,14 @@ import t from 'tap';
 import { fromUtf8 } from '../../lib/bytes.js';
 import { powerOfTwoBuckets } from '../../lib/channel/index.js';
 import { KeyUse } from '../../lib/channel/rekey-schedule.js';
-import { ends, fast } from '../support/channel-ends.js';
+import { nodeEnv } from '../../lib/env-node.js';
+import { createIdentity, createNode, type Identity, openMembership } from '../../lib/index.js';
+import type { Transport } from '../../lib/transport.js';
+import { MemoryHub, memoryTransport } from '../../transports/memory.js';
+import { ends, fast, networkId } from '../support/channel-ends.js';
 import { PADDING, section, victim } from '../support/hand-made-peer.js';
+
+const address = 'memory://far';
 
 t.test('with buckets, lengths on the wire take few values, whatever is sent; everything arrives', async t => {
   const lengthBuckets = powerOfTwoBuckets();
@@ -63,6 +69,52 @@ t.test('a list of lengths that cannot be kept to is refused', async t => {
   t.throws(() => fast({ lengthBuckets: Array.from({ length: 65 }, (_, i) => 8_192 + i) }), {
     code: 'INVALID_ARGUMENT',
   });
+});
+
+t.test('the channels of a node pad as its options say, and options that cannot be kept to are refused', async t => {
+  // Timers of a node do not keep the process alive.
+  const alive = setInterval(() => undefined, 1_000);
+  t.teardown(() => clearInterval(alive));
+  const lengths = new Set<number>();
+  const hub = new MemoryHub(nodeEnv().clock);
+  const { dial, ...rest } = memoryTransport(hub);
+  const watched: Transport = {
+    ...rest,
+    dial: (address, limits, events) =>
+      dial(address, limits, {
+        ...events,
+        onConnection: connection => {
+          const send = connection.send.bind(connection);
+          connection.send = parts => {
+            lengths.add(parts.reduce((sum, part) => sum + part.length, 0));
+            return send(parts);
+          };
+          events.onConnection(connection);
+        },
+      }),
+  };
+  const identity = (): Identity => createIdentity({ networkId });
+  const shared = { networkId, membership: openMembership({ mayRelay: false }) };
+  const far = await createNode({
+    ...shared,
+    identity: identity(),
+    transports: [memoryTransport(hub)],
+    listen: [address],
+  });
+  const near = await createNode({
+    ...{ ...shared, identity: identity(), transports: [watched], lengthBuckets: [10_007, 20_011] },
+    peers: [{ peer: far.peerId, address }],
+  });
+  const session = await near.session(far.peerId);
+  await session.send(fromUtf8('hello'));
+  t.ok(lengths.delete(10_007));
+  lengths.delete(20_011);
+  t.ok(lengths.size <= 2, 'besides, the two messages of its handshake');
+  await Promise.all([near.close(), far.close()]);
+  for (const bad of [{ lengthBuckets: [1] }, { channelLimits: { keyRefreshIntervalMs: 1_000 } }]) {
+    const options = { ...shared, identity: identity(), transports: [memoryTransport(hub)], ...bad };
+    await t.rejects(createNode(options), { code: 'INVALID_ARGUMENT' });
+  }
 });
 
 t.test('a peer that never rekeys is cut off', async t => {
