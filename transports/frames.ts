@@ -1,10 +1,13 @@
 /** Cuts a byte stream into messages behind their 4-byte big-endian lengths. */
 
 const HEADER_BYTES = 4;
+/** Up to this limit the other end is a stranger: channels raise it when it has authenticated. */
+const STRANGER_BYTES = 16_640;
 
 /**
  * Messages that lie within one chunk are handed on as views of it. One that straddles chunks is collected in a buffer
- * that grows with what has arrived, never with what was claimed: a stranger pays for every byte that it pins here.
+ * that grows with what has arrived, never with what was claimed: a stranger pays for every byte that it pins here. Peers
+ * that have authenticated get the whole buffer at once, which saves a copy of most of what they send.
  */
 export class FrameParser {
   /** The largest frame; it may change between frames. */
@@ -36,7 +39,9 @@ export class FrameParser {
       this.#onFrame(chunk.subarray(at + HEADER_BYTES, end));
       at = end;
     }
-    if (!this.#stopped && at < chunk.length) this.#append(chunk, at, chunk.length);
+    if (this.#stopped || at >= chunk.length) return;
+    const hasLength = chunk.length - at >= HEADER_BYTES;
+    this.#append(chunk, at, chunk.length, hasLength ? HEADER_BYTES + this.#lengthAt(chunk, at) : undefined);
   }
 
   /** Completes the partial message as far as the chunk reaches; returns where the next one begins. */
@@ -60,10 +65,15 @@ export class FrameParser {
     return end;
   }
 
-  #append(chunk: Uint8Array, from: number, to: number, total = HEADER_BYTES + this.maxBytes): void {
+  /** `total` is the length of the whole frame, where its header has come. */
+  #append(chunk: Uint8Array, from: number, to: number, total?: number): void {
     const needed = this.#filled + to - from;
     if (this.#partial === undefined || this.#partial.length < needed) {
-      const grown = new Uint8Array(Math.min(total, Math.max(needed, 2 * this.#filled)));
+      const isTrusted = this.maxBytes > STRANGER_BYTES;
+      const max = total ?? HEADER_BYTES + this.maxBytes;
+      const length = isTrusted && total !== undefined ? total : Math.min(max, Math.max(needed, 2 * this.#filled));
+      // Not zeroed first: only what was filled is ever handed on.
+      const grown = Buffer.allocUnsafeSlow(length);
       if (this.#partial !== undefined) grown.set(this.#partial.subarray(0, this.#filled));
       this.#partial = grown;
     }

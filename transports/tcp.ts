@@ -6,6 +6,7 @@ import { formatHostPort, parseHostPort } from './address.js';
 import { InboxConnection } from './connection.js';
 import { FrameParser } from './frames.js';
 import { HIGH_WATER_BYTES } from './inbox.js';
+import { writeMessage } from './write-message.js';
 
 export interface TcpOptions {
   /** A dial that has not connected after this fails. Default 10,000. */
@@ -15,8 +16,6 @@ export interface TcpOptions {
 }
 
 const SCHEMES = ['tcp'];
-/** Up to this size one copy is cheaper than a system call with several buffers. */
-const JOIN_BYTES = 4_096;
 
 class TcpConnection extends InboxConnection {
   readonly #socket: Socket;
@@ -56,24 +55,9 @@ class TcpConnection extends InboxConnection {
     if (this.closing || socket.destroyed) return false;
     let length = 0;
     for (let i = 0; i < parts.length; i++) length += (parts[i] as Uint8Array).length;
-    if (length <= JOIN_BYTES) {
-      const joined = Buffer.allocUnsafe(4 + length);
-      joined.writeUInt32BE(length, 0);
-      let at = 4;
-      for (let i = 0; i < parts.length; i++) {
-        const part = parts[i] as Uint8Array;
-        joined.set(part, at);
-        at += part.length;
-      }
-      socket.write(joined);
-    } else {
-      const header = Buffer.allocUnsafe(4);
-      header.writeUInt32BE(length, 0);
-      socket.cork();
-      socket.write(header);
-      for (let i = 0; i < parts.length; i++) socket.write(parts[i] as Uint8Array);
-      socket.uncork();
-    }
+    const header = Buffer.allocUnsafe(4);
+    header.writeUInt32BE(length, 0);
+    writeMessage(socket, header, parts, length);
     this.full = socket.writableLength > HIGH_WATER_BYTES;
     return !this.full;
   }

@@ -12,6 +12,7 @@ import { HIGH_WATER_BYTES } from './inbox.js';
 import { listening } from './tcp.js';
 import { createUpgradeServer } from './upgrade-server.js';
 import { clientFrameHeader, serverFrameHeader } from './websocket-frame.js';
+import { writeMessage } from './write-message.js';
 
 export interface WebSocketOptions {
   /** Key and certificate for `wss://` listeners. */
@@ -41,8 +42,6 @@ const TOO_LARGE = new Set([
   'WS_ERR_UNSUPPORTED_DATA_PAYLOAD_LENGTH',
   'WS_ERR_TOO_MANY_BUFFERED_PARTS',
 ]);
-/** Up to this size one copy is cheaper than a system call with several buffers. */
-const JOIN_BYTES = 4_096;
 const MESSAGE_TOO_BIG = 1009;
 const NORMAL_CLOSURE = 1000;
 const NO_STATUS = 1005;
@@ -112,23 +111,7 @@ class NodeWebSocketConnection extends InboxConnection {
     const socket = this.#socket;
     let length = 0;
     for (let i = 0; i < parts.length; i++) length += (parts[i] as Uint8Array).length;
-    const header = this.#header(length);
-    if (length <= JOIN_BYTES) {
-      const joined = Buffer.allocUnsafe(header.length + length);
-      joined.set(header, 0);
-      let at = header.length;
-      for (let i = 0; i < parts.length; i++) {
-        const part = parts[i] as Uint8Array;
-        joined.set(part, at);
-        at += part.length;
-      }
-      socket.write(joined);
-    } else {
-      socket.cork();
-      socket.write(header);
-      for (let i = 0; i < parts.length; i++) socket.write(parts[i] as Uint8Array);
-      socket.uncork();
-    }
+    writeMessage(socket, this.#header(length), parts, length);
     this.full = socket.writableLength > HIGH_WATER_BYTES;
     return !this.full;
   }

@@ -271,7 +271,7 @@ export class RecordSender {
     let room = this.#maxRecordBytes - MAX_CONTROL_BYTES;
     if (!this.#refresh.isEmpty) room -= this.#refresh.take(room, parts);
     if (!this.#messagesHeld) for (let rank = 0; rank < LANES; rank++) room -= this.#takeFrom(rank, room, now);
-    const asks = this.#askDue || (parts.length > 0 && this.#window.shouldAsk(this.#isStuck()));
+    const asks = this.#askDue || (parts.length > 0 && this.#isAskDue());
     const ends = this.#endReason !== undefined && !this.#endSent && this.#queued === 0 && this.#refresh.isEmpty;
     const switches = this.#nextTx !== undefined && this.#refresh.isEmpty && !ends && !this.#endSent;
     if (parts.length === 0 && !asks && !this.#ackDue && !ends && !switches) return false;
@@ -320,6 +320,10 @@ export class RecordSender {
     this.#queued -= waiting - lane.bytes;
     window.onSent(taken);
     return taken === 0 ? 0 : taken + SECTION_HEADER_BYTES;
+  }
+
+  #isAskDue(): boolean {
+    return this.#window.shouldAsk(this.#isStuck(), (this.#lanes[BULK] as SendLane).bytes > 0);
   }
 
   /** Whether what is next must wait for an ack: lower lanes have no more room than it has. */

@@ -32,6 +32,8 @@ const HALF_RATE_MS = 500;
 const DRAIN_ROUNDS = 2;
 const DRAIN_SHARE = 0.5;
 const PROBES = 16;
+/** The receiver grants credit when it answers, so it must be asked often enough for that, too. */
+const MAX_ASK_BYTES = 524_288;
 
 /** The highest of the last one to two halves of a memory. */
 class RecentMax {
@@ -58,6 +60,8 @@ export class SendWindow {
   #acked = 0;
   #credit = INITIAL_CREDIT_BYTES;
   #asked = 0;
+  #askBytes = INITIAL_BYTES / 4;
+  #normalAskBytes = MIN_NORMAL_BYTES / 4;
   /** Asks that are not answered yet, oldest first: the offset, the instant, and what was acknowledged when it left. */
   readonly #asks = new Float64Array(3 * PROBES);
   #firstProbe = 0;
@@ -108,9 +112,13 @@ export class SendWindow {
     this.#wasLimiting = true;
   }
 
-  /** Four acks a window keep it moving; what is blocked must always have one on its way. */
-  shouldAsk(isBlocked: boolean): boolean {
-    return this.#sent - this.#asked >= (isBlocked ? 1 : this.#bytes / 4);
+  /**
+   * Whether it is time to ask for an ack: twice while the tolerated queue drains, so that the window never runs dry before
+   * the answer. What is blocked must always have an ask on its way.
+   */
+  shouldAsk(isBlocked: boolean, isBulk: boolean): boolean {
+    const interval = isBlocked ? 1 : isBulk ? this.#askBytes : this.#normalAskBytes;
+    return this.#sent - this.#asked >= interval;
   }
 
   onAsk(now: number): void {
@@ -162,13 +170,16 @@ export class SendWindow {
   #resize(now: number): void {
     const { minRttMs } = this;
     const queueMs = minRttMs * QUEUE_SHARE;
-    const bulk = this.#rate.value * (minRttMs + Math.max(BULK_QUEUE_MS, queueMs));
-    const normal = this.#rate.value * (minRttMs + Math.max(NORMAL_QUEUE_MS, queueMs));
+    const base = this.#rate.value * minRttMs;
+    const bulk = base + this.#rate.value * Math.max(BULK_QUEUE_MS, queueMs);
+    const normal = base + this.#rate.value * Math.max(NORMAL_QUEUE_MS, queueMs);
     this.#bytes = clamp(Math.min(bulk + SLACK_BYTES, this.#bytes * GROWTH), MIN_BYTES);
     this.#normalBytes = clamp(
       Math.max(Math.min(normal, this.#normalBytes * GROWTH), this.#bytes + NORMAL_EXTRA_BYTES),
       MIN_NORMAL_BYTES,
     );
+    this.#askBytes = askInterval(this.#bytes, base);
+    this.#normalAskBytes = askInterval(this.#normalBytes, base);
     if (++this.#rateRounds < HALF_RATE_ROUNDS || now - this.#rateSince < HALF_RATE_MS) return;
     this.#rate.forgetOlder();
     this.#rateRounds = 0;
@@ -178,6 +189,11 @@ export class SendWindow {
   #drainBytes(): number {
     return clamp(this.#rate.value * this.minRttMs * DRAIN_SHARE, MIN_BYTES);
   }
+}
+
+/** Half of what a window holds beyond one round trip, within reason. */
+function askInterval(window: number, base: number): number {
+  return Math.min(Math.max((window - base) / 2, window / 16), MAX_ASK_BYTES);
 }
 
 function clamp(bytes: number, min: number): number {

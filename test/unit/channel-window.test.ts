@@ -42,7 +42,7 @@ function saturate(path: Path, durationMs: number, priority: Priority = 'bulk'): 
       window.onSent(4_096);
       linkFreeAt = Math.max(linkFreeAt, now) + 4_096 / path.bytesPerMs;
       const isStuck = window.room(priority) < 4_096;
-      const asked = window.shouldAsk(isStuck);
+      const asked = window.shouldAsk(isStuck, priority === 'bulk');
       if (asked) window.onAsk(now);
       const arrivedAt = inNetwork.at(-1)?.arrivesAt ?? 0;
       inNetwork.push({
