@@ -86,12 +86,14 @@ const result: Recorded = {
   skipped: run.skipped,
 };
 const worse = options.compare ? fallenBack(recorded().ratios, result.ratios) : [];
-const passed = result.ratios.filter(ratio => ratio.pass).length;
+const told = result.ratios.filter(ratio => !ratio.disturbed);
+const passed = told.filter(ratio => ratio.pass).length;
 const summary = {
   type: 'summary',
   bench: 'channel',
   passed,
-  fallShort: result.ratios.length - passed,
+  fallShort: told.length - passed,
+  disturbed: result.ratios.length - told.length,
   notMeasured: selection.bars.length - result.ratios.length,
   failures: run.failures,
   skipped: run.skipped,
@@ -104,7 +106,9 @@ if (json) {
   console.log(JSON.stringify(summary));
 } else {
   console.log(performancePage(result));
-  console.log(`${passed} of ${selection.bars.length} bars reached in ${summary.seconds} s`);
+  console.log(
+    `${passed} of ${selection.bars.length} bars reached, ${summary.disturbed} disturbed by other programs, in ${summary.seconds} s`,
+  );
   for (const text of [...run.failures, ...run.skipped.map(why => `skipped ${why}`), ...worse]) console.log(text);
 }
 if (options.record) {

@@ -49,11 +49,9 @@ const LARGE_STREAMS = ['hopfair-tcp-large', 'hopfair-ws-large', 'ws', 'wss', 'ne
 const SPINNING = ['hopfair-tcp-spin', 'hopfair-ws-spin', 'net-spin'];
 const HYBRIDS = ['hopfair-tcp-hybrid', 'hopfair-ws-hybrid'];
 
-/** The rows that tell what a message of this row costs the sender and the receiver. */
-export const processorTimeIds = (measure: string): readonly [send: string, receive: string] => [
-  `${measure}-cpu-send`,
-  `${measure}-cpu-receive`,
-];
+/** The rows that tell what a message, or a connection, of this row costs the ends in processor time. */
+export const processorTimeIds = (measure: string): string[] =>
+  MEASURES.map(({ id }) => id).filter(id => id.startsWith(`${measure}-cpu-`));
 
 function oneWay(size: number): Measure[] {
   const adapters = size === LARGE ? LARGE_STREAMS : [...STREAMS, 'libp2p-tcp'];
@@ -61,8 +59,8 @@ function oneWay(size: number): Measure[] {
   const of = (name: string) => field('oneway', name, { size });
   return [
     { ...form, id: `oneway-${size}`, unit: 'msgs/s', better: 'more', read: of('rate') },
-    { ...form, id: processorTimeIds(`oneway-${size}`)[0], unit: 'us/msg', better: 'less', read: of('cpuTx') },
-    { ...form, id: processorTimeIds(`oneway-${size}`)[1], unit: 'us/msg', better: 'less', read: of('cpuRx') },
+    { ...form, id: `oneway-${size}-cpu-send`, unit: 'us/msg', better: 'less', read: of('cpuTx') },
+    { ...form, id: `oneway-${size}-cpu-receive`, unit: 'us/msg', better: 'less', read: of('cpuRx') },
   ];
 }
 
@@ -87,17 +85,15 @@ function bulk(job: 'beside' | 'link', adapters: readonly string[]): Measure[] {
   ];
 }
 
-function connect(id: string, name: string): Measure {
+function connect(): Measure[] {
   const adapters = ['hopfair-tcp', 'hopfair-ws', ...HYBRIDS, 'ws', 'wss', 'tls-aes', 'libp2p-tcp'];
-  return {
-    id,
-    job: 'connect',
-    size: 64,
-    unit: 'connections/s',
-    better: 'more',
-    adapters,
-    read: field('handshake', name),
-  };
+  const form = { job: 'connect', size: 64, adapters } as const;
+  const rate = { ...form, unit: 'connections/s', better: 'more' } as const;
+  return [
+    { ...rate, id: 'connect', read: field('handshake', 'perSecSeq') },
+    { ...rate, id: 'connect-parallel', read: field('handshake', 'perSecPar') },
+    { ...form, id: 'connect-cpu-client', unit: 'us each', better: 'less', read: field('handshake', 'cpuClient') },
+  ];
 }
 
 const BESIDE = ['hopfair-tcp', 'hopfair-ws', 'ws', 'wss'];
@@ -111,8 +107,7 @@ export const MEASURES: readonly Measure[] = [
   ...latency('beside-idle', 'beside', 256, BESIDE, 'hol', { phase: 'idle' }),
   ...latency('beside', 'beside', 256, BESIDE, 'hol', { phase: 'saturate' }),
   ...bulk('beside', BESIDE),
-  connect('connect', 'perSecSeq'),
-  connect('connect-parallel', 'perSecPar'),
+  ...connect(),
   ...CONNECTIONS.map(
     (size): Measure => ({
       id: `memory-${size}`,

@@ -1,7 +1,7 @@
 /** docs/performance.md out of a recorded result: the method, the bars, and how costs grow with the work. Pure. */
 import { MEASURES } from './measures.js';
 import { type Series, svgOf } from './plot.js';
-import type { Figure, Ratio, Recorded } from './results.js';
+import { type Figure, QUIET_CORES, type Ratio, type Recorded } from './results.js';
 
 const ONE_WAY_PLOT = 'performance-oneway.svg';
 const MEMORY_PLOT = 'performance-memory.svg';
@@ -24,7 +24,7 @@ function barsTable(ratios: readonly Ratio[]): string {
     const bar = r.atLeast === undefined ? `≤ ${short(r.atMost)}` : `≥ ${short(r.atLeast)}`;
     const isRatio = r.peerValue !== undefined;
     const processor = r.processor === undefined ? '–' : `${short(r.processor)}x`;
-    const verdict = r.pass ? 'reached' : 'falls short';
+    const verdict = r.disturbed ? 'disturbed' : r.pass ? 'reached' : 'falls short';
     const peer = isRatio ? `${r.peer}: ${short(r.peerValue)}` : '–';
     const ratio = `${short(r.ratio)}${isRatio ? 'x' : ''}`;
     return [r.bar, r.row, r.ours, `${short(r.value)} ${r.unit}`, peer, ratio, bar, verdict, processor];
@@ -142,7 +142,9 @@ ${quick ? 'short ' : ''}rounds: ${rounds}, other programs used up to ${short(for
 
 A case is two processes on loopback, client on core 0, server on core 1, which check the length, order and end of every message.
 All contenders of a row run right after one another, in an order that rotates; a ratio is the median of the rounds'
-ratios. \`processor time saved\` is how many times ours, both ends together, the peer's processor time per message is. \`ws\` and \`wss\` are the ws package without and with TLS 1.3, \`tls-aes\` is node:tls with AES-256-GCM, \`net-batch\` is node:net
+ratios. Where other programs used more than ${QUIET_CORES} cores in every round the row is marked as disturbed: its rates and latencies
+tell of the others. \`processor time saved\` is how many times ours the peer's processor time is, per message of both ends together, per
+connection of the client; it holds nevertheless. \`ws\` and \`wss\` are the ws package without and with TLS 1.3, \`tls-aes\` is node:tls with AES-256-GCM, \`net-batch\` is node:net
 with one write per turn, \`libp2p-tcp\` is js-libp2p with Noise and yamux. Ours encrypt and authenticate both ends always;
 \`-hybrid\` adds ML-KEM-768 to the handshake, \`-spin\` is the option \`spin\` of \`nodeEnv\`, \`-large\` has a queue for messages of 1 MiB.${missing}`;
 }

@@ -25,9 +25,11 @@ const LABEL_HEIGHT = 16;
 const decade = (value: number): string =>
   value >= 1e6 ? `${value / 1e6} M` : value >= 1e3 ? `${value / 1e3} k` : String(value);
 
-/** Values must be positive; a series without points has no line. */
+/** What is not positive (a difference lost in noise) has no place on these axes; a series without points has no line. */
 export function svgOf({ title, xTicks, unit, series }: Plot): string {
-  const drawn = series.filter(({ points }) => points.length > 0);
+  const drawn = series
+    .map(({ name, points }) => ({ name, points: points.filter(([, y]) => y > 0) }))
+    .filter(({ points }) => points.length > 0);
   const xs = xTicks.map(([x]) => Math.log10(x));
   const ys = drawn.flatMap(({ points }) => points.map(([, y]) => Math.log10(y)));
   const [xLow, xHigh] = [Math.min(...xs), Math.max(...xs)];

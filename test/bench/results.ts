@@ -3,7 +3,7 @@ import type { Sample, Selection } from './cases.js';
 import { type Bar, MEASURES, processorTimeIds } from './measures.js';
 
 /** A round is left out where other programs used more than this many cores and at least two quieter ones remain. */
-const QUIET_CORES = 0.35;
+export const QUIET_CORES = 0.35;
 
 export interface Figure {
   readonly row: string;
@@ -27,13 +27,15 @@ export interface Ratio {
   /** Median of the rounds' ratios; the value itself for an absolute bar. */
   readonly ratio: number;
   /**
-   * How many times the processor time per message of ours, both ends together, the peer's is. It holds on a busy machine
-   * too, where rates tell who else was running.
+   * How many times the processor time of ours the peer's is, per message of both ends together, per connection of the
+   * client. It holds on a busy machine too, where rates tell who else was running.
    */
   readonly processor: number | undefined;
   readonly atLeast: number | undefined;
   readonly atMost: number | undefined;
   readonly pass: boolean;
+  /** Others took processor time in all rounds that count: the ratio says little, and `pass` nothing. */
+  readonly disturbed: boolean;
   readonly rounds: number;
 }
 
@@ -94,13 +96,14 @@ function ratioOf(samples: readonly Sample[], bar: Bar): Ratio | undefined {
     const other = byRound.get(round);
     return other === undefined ? [] : [mine / other];
   });
+  const form = MEASURES.find(({ id }) => id === measure);
   const exact = peerValue === undefined ? value : paired.length > 0 ? median(paired) : value / peerValue;
   return {
     bar: bar.bar,
     row: measure,
     ours,
     peer,
-    unit: MEASURES.find(({ id }) => id === measure)?.unit ?? '',
+    unit: form?.unit ?? '',
     value: rounded(value),
     peerValue: peerValue === undefined ? undefined : rounded(peerValue),
     ratio: rounded(exact),
@@ -108,25 +111,30 @@ function ratioOf(samples: readonly Sample[], bar: Bar): Ratio | undefined {
     atLeast,
     atMost,
     pass: atLeast === undefined ? exact <= (atMost ?? Number.NaN) : exact >= atLeast,
+    disturbed: form?.job !== 'memory' && [...own, ...(others ?? [])].some(sample => sample.foreign > QUIET_CORES),
     rounds: peerValue === undefined ? own.length : paired.length,
   };
 }
 
 function processorRatio(samples: readonly Sample[], measure: string, ours: string, peer: string): number | undefined {
+  const ids = processorTimeIds(measure);
   const cost = (adapter: string): number =>
-    processorTimeIds(measure)
+    ids
       .map(id => median(samplesOf(samples, id, adapter).map(sample => sample.value)))
       .reduce((sum, value) => sum + value, 0);
   const exact = cost(peer) / cost(ours);
   return Number.isNaN(exact) ? undefined : rounded(exact);
 }
 
-/** Which figures of ours fell back by more than a tenth, against those of an earlier run. */
+/**
+ * Which ratios are worse by more than a tenth than those of an earlier run. Disturbed ones are not compared: they would
+ * tell what else the machine did.
+ */
 export function fallenBack(before: readonly Ratio[], now: readonly Ratio[]): string[] {
   const TOLERANCE = 1.1;
   return now.flatMap(ratio => {
     const same = before.find(({ row, ours, peer }) => row === ratio.row && ours === ratio.ours && peer === ratio.peer);
-    if (same === undefined) return [];
+    if (same === undefined || same.disturbed || ratio.disturbed) return [];
     const worsening = ratio.atLeast === undefined ? ratio.ratio / same.ratio : same.ratio / ratio.ratio;
     if (worsening <= TOLERANCE) return [];
     return [

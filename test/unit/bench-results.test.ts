@@ -45,6 +45,18 @@ t.test('a bar may be absolute, or against another measure of ours', async t => {
   t.equal(ratios(samples, { bars }).length, 2, 'what was not measured has no row');
 });
 
+t.test('a ratio of rounds that others disturbed is told to be so, and is no regression', async t => {
+  const quiet = [...sample('oneway-256', 'hopfair-ws', [100]), ...sample('oneway-256', 'ws', [10])];
+  const busy = [...sample('oneway-256', 'hopfair-ws', [50]), ...sample('oneway-256', 'ws', [10], [0.5])];
+  const [before, now] = [quiet, busy].map(samples => ratios(samples, { bars: [bar] }));
+  t.match([before, now], [[{ disturbed: false }], [{ disturbed: true }]]);
+  t.same(fallenBack(before ?? [], now ?? []), []);
+  const memory: Bar = { bar: 'P8', measure: 'memory-1000', ours: 'hopfair-tcp', atMost: 24 };
+  t.match(ratios(sample('memory-1000', 'hopfair-tcp', [20], [2]), { bars: [memory] }), [
+    { disturbed: false, pass: true },
+  ]);
+});
+
 t.test('what is worse by more than a tenth has fallen back, in the direction of its bar', async t => {
   const before = ratios([...sample('oneway-256', 'hopfair-ws', [100]), ...sample('oneway-256', 'ws', [10])], {
     bars: [bar],
@@ -73,9 +85,16 @@ t.test('beside a ratio of rates stands the ratio of processor time, of both ends
 t.test('a plot puts values on logarithmic axes and keeps the names of lines apart', async t => {
   const ticks = [[1, 'one'] as const, [10, 'ten'] as const, [100, 'hundred'] as const];
   const line = (name: string, last: number) => ({ name, points: [[1, 10] as const, [100, last] as const] });
-  const svg = svgOf({ title: 'Costs', unit: 'us', xTicks: ticks, series: [line('ours', 1_000), line('theirs', 999)] });
+  const lost = { name: 'lost', points: [[1, -1] as const, [100, 500] as const] };
+  const svg = svgOf({
+    title: 'Costs',
+    unit: 'us',
+    xTicks: ticks,
+    series: [line('ours', 1_000), line('theirs', 999), lost],
+  });
   t.match(svg, '>10</text>');
   t.match(svg, '>1 k</text>');
+  t.notMatch(svg, 'NaN');
   t.match(svg, '<title>Costs</title>');
   const heights = [...svg.matchAll(/y="([\d.]+)" text-anchor="start" fill="#[\da-f]+">(?:ours|theirs)</g)].map(m =>
     Number(m[1]),
