@@ -118,6 +118,17 @@ export class Outbox {
     return chunks;
   }
 
+  /** Drops what expired while nothing could be sent; true if there was any. */
+  expire(now: Instant): boolean {
+    let any = false;
+    for (const message of this.#unsettled) any = this.#dropExpired(message, now) || any;
+    if (!any) return false;
+    for (const trafficClass of CLASSES) {
+      this.#queues[trafficClass] = this.#queues[trafficClass].filter(message => this.#unsettled.has(message));
+    }
+    return true;
+  }
+
   #dropExpired(message: OutMessage, now: Instant): boolean {
     if (message.expiresAt === undefined || now < message.expiresAt) return false;
     this.#remove(message);

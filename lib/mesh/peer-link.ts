@@ -267,6 +267,7 @@ export class PeerLink implements SessionHost {
     this.keepPaths();
     if (this.wanted) this.connector.start();
     if (this.session !== undefined) return true;
+    if (this.outbox.expire(now)) this.#host.onProgress(this.peer);
     if (this.#remoteRun !== undefined) {
       this.#lostSince ??= now;
       if (now - this.#lostSince > PEER_LOST_MS) this.#forgetPeer('no path for a minute');

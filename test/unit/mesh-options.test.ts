@@ -188,12 +188,18 @@ t.test('drain: nothing new, everything old is receipted; late, aborted or closed
   await until(() => causes.length > 0);
   t.same(causes, ['CHANNEL_CLOSED'], 'an authenticated end, not a truncation');
 
-  const lonely = await createNode({
-    identity: identity(),
-    networkId,
-    membership,
-    transports: [memoryTransport(new MemoryHub(nodeEnv().clock))],
-  });
+  const alone = (): Promise<Node> =>
+    createNode({
+      identity: identity(),
+      networkId,
+      membership,
+      transports: [memoryTransport(new MemoryHub(nodeEnv().clock))],
+    });
+  const late = await alone();
+  late.send(far.peerId, 'orders', fromUtf8('to nobody'), { ttlMs: 5 });
+  await late.drain();
+  await late.close();
+  const lonely = await alone();
   lonely.send(far.peerId, 'orders', fromUtf8('to nobody'));
   await t.rejects(lonely.drain({ timeoutMs: 20 }), { code: 'TIMEOUT' });
   await t.rejects(lonely.drain({ signal: AbortSignal.abort() }), { code: 'ABORTED' });
