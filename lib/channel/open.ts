@@ -267,10 +267,13 @@ class Opening {
   #onClose(cause: HopfairError | undefined): void {
     this.#ticket?.leave();
     if (this.#channel !== undefined) this.#channel.onConnectionClose(cause);
-    else this.#fail(new HopfairError('HANDSHAKE_FAILED', 'the connection closed', { cause, retryable: true }));
+    else if (!this.#settled) {
+      this.#fail(new HopfairError('HANDSHAKE_FAILED', 'the connection closed', { cause, retryable: true }));
+    }
   }
 
   #onChannelEnded(cause: HopfairError | undefined): void {
+    if (this.#settled) return;
     this.#fail(cause ?? new HopfairError('CHANNEL_CLOSED', 'the peer ended the channel at once', { retryable: true }));
   }
 

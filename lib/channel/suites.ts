@@ -32,13 +32,24 @@ export const suiteById = (id: number): Suite | undefined => SUITES.get(id);
 
 type SuitePolicy = Pick<HandshakePolicy, 'crypto' | 'ciphers' | 'postQuantum'>;
 
-/** What an initiator offers, the one that it proposes first. SHA256 is hardware's, so it stands before BLAKE2s. */
+/** SHA256 is hardware's, so it stands before BLAKE2s. */
+const HASHES: readonly HashName[] = ['SHA256', 'BLAKE2s'];
+
+/** What an initiator offers, the one that it proposes first. */
 export function offeredSuites({ crypto, ciphers, postQuantum = 'required' }: SuitePolicy): readonly Suite[] {
-  const defaults: readonly AeadName[] = crypto.name === 'node' ? ['AESGCM', 'ChaChaPoly'] : ['ChaChaPoly', 'AESGCM'];
-  const order = ciphers ?? defaults;
-  return [...SUITES.values()]
-    .filter(suite => suite.hybrid === (postQuantum === 'required') && order.includes(suite.cipher))
-    .sort((a, b) => a.hash.localeCompare(b.hash) * -1 || order.indexOf(a.cipher) - order.indexOf(b.cipher));
+  const order = new Set(ciphers ?? crypto.aeadOrder());
+  const isHybrid = postQuantum === 'required';
+  return HASHES.flatMap(hash =>
+    [...order].flatMap(cipher => {
+      const suite = findSuite(isHybrid, cipher, hash);
+      return suite === undefined ? [] : [suite];
+    }),
+  );
+}
+
+function findSuite(hybrid: boolean, cipher: AeadName, hash: HashName): Suite | undefined {
+  const index = FORMS.findIndex(form => form[0] === cipher && form[1] === hash);
+  return SUITES.get((hybrid ? HYBRID : 0) + index + 1);
 }
 
 /**

@@ -151,7 +151,7 @@ export interface HandshakePolicy {
   readonly postQuantum?: PostQuantumPolicy;
   /** 32 bytes that all peers of a closed network share: IKpsk2 and XXpsk3, and nothing without. */
   readonly psk?: Uint8Array;
-  /** AEADs by preference; the first is proposed. Default: AESGCM first where node:crypto is, else ChaChaPoly. */
+  /** AEADs by preference; the first is proposed. Default: the faster one here first, as measured. */
   readonly ciphers?: readonly AeadName[];
   /** Application bytes for the peer, at most 256. */
   readonly capabilities?: Uint8Array;

@@ -1,7 +1,7 @@
 /**
  * What the pure rooms know of cryptography: these interfaces, never a backend. Two backends stand behind them:
  * node:crypto (`node.ts`) and @noble (`noble.ts`), which is also the oracle of the first in the tests.
- * All functions are synchronous and none keeps state of its own. All-zero X25519 results throw HANDSHAKE_FAILED in both.
+ * All functions are synchronous; what is kept are imported keys and the order of the AEADs. All-zero X25519 results throw HANDSHAKE_FAILED in both.
  */
 
 export type AeadName = 'ChaChaPoly' | 'AESGCM';
@@ -48,7 +48,7 @@ export interface Signer {
   destroy(): void;
 }
 
-/** ML-KEM-768, FIPS 203. */
+/** ML-KEM-768, FIPS 203. What a secret key consists of is the backend's own affair. */
 export interface Kem {
   readonly publicKeyLength: 1184;
   readonly ciphertextLength: 1088;
@@ -59,12 +59,16 @@ export interface Kem {
     publicKey: Uint8Array,
     seed: Uint8Array,
   ): { readonly ciphertext: Uint8Array; readonly sharedSecret: Uint8Array };
+  /** Only where the platform has its own: the same with a seed that the platform draws, in a fraction of the time. */
+  encapsulateRandomly?(publicKey: Uint8Array): { readonly ciphertext: Uint8Array; readonly sharedSecret: Uint8Array };
   decapsulate(ciphertext: Uint8Array, secretKey: Uint8Array): Uint8Array;
 }
 
 export interface CryptoProvider {
   readonly name: string;
   aead(name: AeadName): Aead;
+  /** All AEADs, the best on this machine first. Where hardware decides, it is measured when it is first asked for. */
+  aeadOrder(): readonly AeadName[];
   hash(name: HashName): Hash;
   /** `secret` is 32 bytes. */
   dhKeyPair(secret: Uint8Array): DhKeyPair;

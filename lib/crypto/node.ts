@@ -5,9 +5,11 @@
  */
 import type { KeyObject } from 'node:crypto';
 import { HopfairError, requireArgument } from '../errors.js';
+import { calibrateAeads } from './calibrate.js';
 import { isAcceptablePublicKey } from './ed25519-key.js';
 import type { Aead, AeadKey, AeadName, CryptoProvider, DhKeyPair, Hash, HashName, Signer } from './interface.js';
 import { mlKem768 } from './ml-kem.js';
+import { nodeMlKem768 } from './node-ml-kem.js';
 
 type NodeCrypto = typeof import('node:crypto');
 
@@ -19,17 +21,17 @@ const plain = (buffer: Buffer): Uint8Array => new Uint8Array(buffer.buffer, buff
 
 const destroyed = (what: string): HopfairError => new HopfairError('INVALID_STATE', `the ${what} was destroyed`);
 
-/** AES-GCM or ChaCha20-Poly1305. A KeyObject cannot be zeroed; letting go of it is all that can be done. */
+/** AES-GCM or ChaCha20-Poly1305. The key stays bytes: a KeyObject is no faster here, and could not be zeroed. */
 class NodeAeadKey implements AeadKey {
   readonly #crypto: NodeCrypto;
   readonly #algorithm: 'chacha20-poly1305' | 'aes-256-gcm';
-  #key: KeyObject | undefined;
+  #key: Uint8Array | undefined;
 
   constructor(crypto: NodeCrypto, name: AeadName, key: Uint8Array) {
     requireArgument(key.length === 32, 'a cipher key is 32 bytes');
     this.#crypto = crypto;
     this.#algorithm = name === 'ChaChaPoly' ? 'chacha20-poly1305' : 'aes-256-gcm';
-    this.#key = crypto.createSecretKey(key);
+    this.#key = new Uint8Array(key);
   }
 
   seal(nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Uint8Array {
@@ -66,10 +68,11 @@ class NodeAeadKey implements AeadKey {
   }
 
   destroy(): void {
+    this.#key?.fill(0);
     this.#key = undefined;
   }
 
-  #live(): KeyObject {
+  #live(): Uint8Array {
     if (this.#key === undefined) throw destroyed('cipher key');
     return this.#key;
   }
@@ -216,6 +219,7 @@ function createProvider(crypto: NodeCrypto): CryptoProvider {
     isAcceptablePublicKey(bytes) ? publicKey(crypto, 'Ed25519', bytes) : undefined,
   );
   const dhKeys = new PublicKeys(MAX_DH_KEYS, bytes => publicKey(crypto, 'X25519', bytes));
+  let aeadOrder: readonly AeadName[] | undefined;
   const aead = (name: AeadName): Aead => ({ name, key: key => new NodeAeadKey(crypto, name, key) });
   const aeads: Readonly<Record<AeadName, Aead>> = { ChaChaPoly: aead('ChaChaPoly'), AESGCM: aead('AESGCM') };
   const hashes: Readonly<Record<HashName, Hash>> = {
@@ -224,9 +228,13 @@ function createProvider(crypto: NodeCrypto): CryptoProvider {
     BLAKE2s: nodeHash(crypto, 'BLAKE2s', 'blake2s256', 32, 64),
     BLAKE2b: nodeHash(crypto, 'BLAKE2b', 'blake2b512', 64, 128),
   };
-  return {
+  const provider: CryptoProvider = {
     name: 'node',
     aead: name => aeads[name],
+    aeadOrder() {
+      aeadOrder ??= calibrateAeads(provider);
+      return aeadOrder;
+    },
     hash: name => hashes[name],
     dhKeyPair: secret => new NodeDhKeyPair(crypto, dhKeys, secret),
     signer: seed => new NodeSigner(crypto, seed),
@@ -234,8 +242,9 @@ function createProvider(crypto: NodeCrypto): CryptoProvider {
       const imported = signature.length === 64 ? signingKeys.get(key) : undefined;
       return imported !== undefined && crypto.verify(null, message, imported, signature);
     },
-    mlKem768,
+    mlKem768: nodeMlKem768(crypto) ?? mlKem768,
   };
+  return provider;
 }
 
 let provider: CryptoProvider | undefined;

@@ -18,5 +18,8 @@ export interface CreateIdentityOptions {
 export function createIdentity({ networkId, seeds }: CreateIdentityOptions): Identity {
   const { clock, rng } = systemEnv();
   const crypto = defaultCrypto();
-  return new Identity({ crypto, seeds: seeds ?? createIdentitySeeds(n => rng.bytes(n)), networkId, now: clock.unix() });
+  const used = seeds ?? createIdentitySeeds(n => rng.bytes(n));
+  const identity = new Identity({ crypto, seeds: used, networkId, now: clock.unix() });
+  if (seeds === undefined) for (const secret of [used.identity, used.static]) secret.fill(0);
+  return identity;
 }

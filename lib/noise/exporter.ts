@@ -37,6 +37,7 @@ export class Exporter {
     }
     const output = concat(...blocks);
     for (const block of blocks) block.fill(0);
+    output.fill(0, length); // what is not handed out is not kept behind it either
     return output.subarray(0, length);
   }
 

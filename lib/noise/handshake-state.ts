@@ -1,6 +1,6 @@
 /** HandshakeState, Noise spec section 5.3, with psk (section 9), fallback (section 10.2) and hfs (HFS extension). */
 import { concat, copyOf, EMPTY, Reader } from '../bytes.js';
-import type { CryptoProvider, DhKeyPair } from '../crypto/interface.js';
+import type { CryptoProvider, DhKeyPair, Kem } from '../crypto/interface.js';
 import { HopfairError, invariant, requireArgument } from '../errors.js';
 import { type CipherState, TAG_LENGTH } from './cipher-state.js';
 import type { Exporter } from './exporter.js';
@@ -302,20 +302,32 @@ export class HandshakeState {
 
   /** The ciphertext is hashed under the keys so far, and only then the shared secret is mixed in. */
   #encapsulate(): Uint8Array {
-    const { crypto, fixedEphemerals } = this.#options;
     invariant(this.#re1 !== undefined, 'ekem1 follows e1');
-    const seed = this.#random(ENCAPSULATION_SEED_LENGTH, fixedEphemerals?.encapsulationSeed);
-    const { ciphertext, sharedSecret } = crypto.mlKem768.encapsulate(this.#re1, seed);
-    seed.fill(0);
+    const { ciphertext, sharedSecret } = this.#encapsulateTo(this.#re1);
     const sealed = this.#symmetric.encryptAndHash(ciphertext);
     this.#symmetric.mixKey(sharedSecret);
     sharedSecret.fill(0);
     return sealed;
   }
 
+  #encapsulateTo(publicKey: Uint8Array): ReturnType<Kem['encapsulate']> {
+    const { crypto, fixedEphemerals } = this.#options;
+    const fixed = fixedEphemerals?.encapsulationSeed;
+    if (fixed === undefined && crypto.mlKem768.encapsulateRandomly !== undefined) {
+      return crypto.mlKem768.encapsulateRandomly(publicKey);
+    }
+    const seed = this.#random(ENCAPSULATION_SEED_LENGTH, fixed);
+    try {
+      return crypto.mlKem768.encapsulate(publicKey, seed);
+    } finally {
+      seed.fill(0); // also where the peer's key is refused
+    }
+  }
+
   #decapsulate(ciphertext: Uint8Array): void {
     invariant(this.#kemSecretKey !== undefined, 'ekem1 follows e1');
     const sharedSecret = this.#options.crypto.mlKem768.decapsulate(ciphertext, this.#kemSecretKey);
+    this.#kemSecretKey.fill(0);
     this.#symmetric.mixKey(sharedSecret);
     sharedSecret.fill(0);
   }

@@ -162,6 +162,7 @@ const fakeKem: Kem = {
 const provider: CryptoProvider = {
   name: 'fake',
   aead: (name): Aead => ({ name, key: key => fakeKey(name, key) }),
+  aeadOrder: () => ['ChaChaPoly', 'AESGCM'],
   hash: fakeHash,
   dhKeyPair: fakeDhKeyPair,
   signer: fakeSigner,

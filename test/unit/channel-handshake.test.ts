@@ -6,11 +6,11 @@ import {
   type HandshakeResult,
   type HandshakeStep,
 } from '../../lib/channel/index.js';
-import { defaultCrypto, nobleCrypto, systemRandomBytes } from '../../lib/crypto/index.js';
+import { nobleCrypto, reproducibleCrypto, systemRandomBytes } from '../../lib/crypto/index.js';
 import { unixMs } from '../../lib/env.js';
 import { Identity } from '../../lib/identity/index.js';
 
-const crypto = defaultCrypto();
+const crypto = reproducibleCrypto();
 const now = unixMs(1_800_000_000_000);
 const random = systemRandomBytes;
 

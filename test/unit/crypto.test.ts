@@ -3,7 +3,17 @@ import { ED25519_TORSION_SUBGROUP, ed25519 } from '@noble/curves/ed25519.js';
 import { sha512 } from '@noble/hashes/sha2.js';
 import t from 'tap';
 import { concat, EMPTY, fromHex, fromUtf8, toHex } from '../../lib/bytes.js';
-import { defaultCrypto, type HashName, nobleCrypto, nodeCrypto, systemRandomBytes } from '../../lib/crypto/index.js';
+import {
+  type AeadName,
+  type CryptoProvider,
+  calibrateAeads,
+  defaultCrypto,
+  type HashName,
+  nobleCrypto,
+  nodeCrypto,
+  reproducibleCrypto,
+  systemRandomBytes,
+} from '../../lib/crypto/index.js';
 
 const node = nodeCrypto() ?? assert.fail('no node:crypto');
 const noble = nobleCrypto();
@@ -164,4 +174,72 @@ t.test('random bytes come in any length', async t => {
   t.equal(systemRandomBytes(0).length, 0);
   const large = systemRandomBytes(200_000);
   t.ok(new Set(large.subarray(-1000)).size > 100, 'the last part was filled too');
+});
+
+t.test('the AEADs are ordered by what they take, each in its best batch, within a bound', async t => {
+  let [now, sealed] = [0, 0];
+  /** Seals take `costMs[name]`, every third one ten times that, as if something else had run in between. */
+  const timed = (costMs: Record<AeadName, number>): Pick<CryptoProvider, 'aead'> => ({
+    aead: name => ({
+      name,
+      key: () => ({
+        ...node.aead(name).key(new Uint8Array(32)),
+        seal: () => {
+          sealed++;
+          now += costMs[name] * (sealed % 3 === 0 && sealed > 20 ? 10 : 1);
+          return EMPTY;
+        },
+        destroy: () => undefined,
+      }),
+    }),
+  });
+  const order = (ChaChaPoly: number, AESGCM: number) => {
+    [now, sealed] = [0, 0];
+    return calibrateAeads(timed({ ChaChaPoly, AESGCM }), () => now)[0];
+  };
+  t.equal(order(0.01, 0.005), 'AESGCM');
+  t.equal(order(0.005, 0.01), 'ChaChaPoly');
+  t.equal(order(0, 0), 'ChaChaPoly', 'a clock that cannot tell');
+  t.ok(sealed <= 82, 'never more than so many');
+  order(1, 1);
+  t.ok(sealed <= 18, 'and only one batch of each where they are slow');
+});
+
+t.test('the order is measured once a process, and AES in JavaScript never comes first', async t => {
+  t.strictSame(noble.aeadOrder(), ['ChaChaPoly', 'AESGCM']);
+  t.equal(noble.aeadOrder(), noble.aeadOrder());
+  t.equal(node.aeadOrder(), node.aeadOrder());
+  t.strictSame([...node.aeadOrder()].sort(), ['AESGCM', 'ChaChaPoly']);
+  t.strictSame(reproducibleCrypto().aeadOrder(), reproducibleCrypto().aeadOrder());
+});
+
+t.test('the ML-KEM of the default backend and that of @noble understand one another', async t => {
+  const [a, b] = [defaultCrypto().mlKem768, noble.mlKem768];
+  for (const [ofKeys, ofSender] of [
+    [a, b],
+    [b, a],
+    [a, a],
+  ] as const) {
+    const seed = systemRandomBytes(64);
+    const { publicKey, secretKey } = ofKeys.keyPair(seed);
+    t.strictSame(publicKey, b.keyPair(seed).publicKey);
+    const { ciphertext, sharedSecret } =
+      ofSender.encapsulateRandomly?.(publicKey) ?? ofSender.encapsulate(publicKey, systemRandomBytes(32));
+    t.strictSame(ofKeys.decapsulate(ciphertext, secretKey), sharedSecret);
+    const changed = ciphertext.slice();
+    changed[5] = (changed[5] ?? 0) ^ 1;
+    t.strictSame(ofKeys.decapsulate(changed, secretKey), b.decapsulate(changed, b.keyPair(seed).secretKey));
+    const notReduced = publicKey.slice().fill(0xff, 0, 3);
+    t.throws(() => ofSender.encapsulate(notReduced, systemRandomBytes(32)));
+    if (ofSender.encapsulateRandomly) t.throws(() => ofSender.encapsulateRandomly?.(notReduced));
+    t.throws(() => ofKeys.decapsulate(ciphertext.subarray(1), secretKey));
+  }
+});
+
+t.test('the reproducible provider gives the same for the same seeds, whatever the platform offers', async t => {
+  const { mlKem768 } = reproducibleCrypto();
+  const { publicKey } = mlKem768.keyPair(new Uint8Array(64));
+  t.equal(mlKem768.encapsulateRandomly, undefined);
+  const seed = systemRandomBytes(32);
+  t.strictSame(mlKem768.encapsulate(publicKey, seed), mlKem768.encapsulate(publicKey, seed));
 });

@@ -1,5 +1,5 @@
 /** Ends and relays in one world: the shipping node over simulated connections. */
-import { defaultCrypto } from '../../../lib/crypto/index.js';
+import { reproducibleCrypto } from '../../../lib/crypto/index.js';
 import type { CryptoProvider } from '../../../lib/crypto/interface.js';
 import { unixMs } from '../../../lib/env.js';
 import { Identity } from '../../../lib/identity/identity.js';
@@ -43,7 +43,7 @@ export class Overlay {
   constructor(world: SimWorld, conditions: Conditions) {
     this.#world = world;
     this.#conditions = conditions;
-    this.#crypto = conditions.realCrypto ? defaultCrypto() : fakeCrypto();
+    this.#crypto = conditions.realCrypto ? reproducibleCrypto() : fakeCrypto();
     this.connections = new SimTransportNetwork(world);
     for (let i = 0; i < conditions.ends; i++) this.#addIdentity(endName(i));
     for (let i = 0; i < conditions.relays; i++) this.#addIdentity(relayName(i));

@@ -1,7 +1,7 @@
 /** A committee, its clients and an observer in one world, all of them the shipping programs. */
 import { joinBroadcast, type Orders } from '../../../lib/broadcast/index.js';
 import { fromUtf8 } from '../../../lib/bytes.js';
-import { defaultCrypto } from '../../../lib/crypto/index.js';
+import { reproducibleCrypto } from '../../../lib/crypto/index.js';
 import type { CryptoProvider } from '../../../lib/crypto/interface.js';
 import { unixMs } from '../../../lib/env.js';
 import { HopfairError } from '../../../lib/errors.js';
@@ -63,7 +63,7 @@ export class Cluster {
   constructor(world: SimWorld, conditions: Conditions) {
     this.#world = world;
     this.#conditions = conditions;
-    this.#crypto = conditions.realCrypto ? defaultCrypto() : fakeCrypto();
+    this.#crypto = conditions.realCrypto ? reproducibleCrypto() : fakeCrypto();
     const identities = Array.from({ length: conditions.n }, (_, i) => this.#identity(`member-${i}`));
     const descriptor: Committee = {
       networkId: NETWORK_ID,
