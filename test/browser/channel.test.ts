@@ -84,7 +84,7 @@ t.test('a channel between Chromium and Node', { skip: skipped }, async t => {
   await peer.listen();
   t.teardown(() => peer.close());
 
-  for (const place of ['page', 'worker', 'shared worker', 'hidden page'] satisfies Place[]) {
+  for (const place of ['page', 'worker', 'shared worker', 'sleeping page'] satisfies Place[]) {
     t.test(`from a ${place}: every size in every class, keys are replaced, and the end is authenticated`, async t => {
       const report = await places.run<ChannelReport>(place, 'exchange', peer.invite());
       const each = SIZES.length * PRIORITIES.length;

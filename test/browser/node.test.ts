@@ -94,7 +94,7 @@ t.test('a node in Chromium, behind a relay', { skip: skipped }, async t => {
   const world = await openWorld();
   t.teardown(() => world.close());
 
-  for (const place of ['page', 'worker', 'shared worker'] satisfies Place[]) {
+  for (const place of ['page', 'worker', 'shared worker', 'hidden page'] satisfies Place[]) {
     t.test(`in a ${place}: a session through the relay, publications both ways, an order`, async t => {
       const seeds = createIdentitySeeds(systemRandomBytes);
       const config: NodeConfig = {

@@ -2,8 +2,20 @@
 import { type Browser, openBrowser, type Site, serve } from './chromium.js';
 import { bundle, type InstalledPackage, installPackage } from './package.js';
 
-/** A hidden page is one whose timers are so late that they never fire. */
-export type Place = 'page' | 'worker' | 'shared worker' | 'hidden page';
+/** A hidden page has timers that fire once a second, as browsers do it; those of a sleeping page never fire. */
+export type Place = 'page' | 'worker' | 'shared worker' | 'hidden page' | 'sleeping page';
+
+/** What the timers of a page are replaced with before its scripts run. */
+const TIMERS: Partial<Record<Place, string>> = {
+  'hidden page': `{
+    const real = globalThis.setTimeout;
+    globalThis.setTimeout = (fn, delayMs = 0) => {
+      const dueMs = Math.ceil((performance.now() + delayMs) / 1_000) * 1_000;
+      return real(fn, dueMs - performance.now());
+    };
+  }`,
+  'sleeping page': 'globalThis.setTimeout = () => 0;',
+};
 
 export interface Places {
   /** Runs a scenario of `client/main.ts` there and returns what it reports. */
@@ -57,12 +69,13 @@ export async function openPlaces(): Promise<Places> {
   };
 
   const run = (place: Place, name: string, config: unknown): Promise<unknown> => {
-    if (place === 'page') return inPage(name, config);
-    if (place === 'hidden page') return inPage(name, config, 'globalThis.setTimeout = () => 0;');
     if (place === 'worker') {
       return inWorker(`new Worker('/client.js', { type: 'module' })`, 'worker', name, config);
     }
-    return inWorker(`new SharedWorker('/client.js', { type: 'module' })`, 'worker.port', name, config);
+    if (place === 'shared worker') {
+      return inWorker(`new SharedWorker('/client.js', { type: 'module' })`, 'worker.port', name, config);
+    }
+    return inPage(name, config, TIMERS[place]);
   };
 
   return {
