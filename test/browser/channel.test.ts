@@ -1,6 +1,6 @@
 import t from 'tap';
 import { openChannel } from '../../lib/channel/index.js';
-import type { Channel, ChannelEvents } from '../../lib/channel/types.js';
+import type { Channel, ChannelEvents, ChannelLimits } from '../../lib/channel/types.js';
 import { defaultCrypto, systemRandomBytes } from '../../lib/crypto/index.js';
 import { systemEnv } from '../../lib/env-system.js';
 import type { HopfairError } from '../../lib/errors.js';
@@ -25,18 +25,25 @@ const randomSeeds = () => createIdentitySeeds(systemRandomBytes);
 class NodePeer {
   readonly identity: Identity = new Identity({ crypto, seeds: randomSeeds(), networkId: NETWORK, now });
   readonly #admitted = new Set<PeerId>();
+  readonly #limits: Partial<ChannelLimits>;
+  /** Called with each new channel. */
+  onOpen: (channel: Channel) => void = () => undefined;
   channel: Channel | undefined;
   readonly failures: string[] = [];
   readonly ends: (HopfairError | undefined)[] = [];
   address = '';
   close: () => Promise<void> = async () => undefined;
 
+  constructor(limits: Partial<ChannelLimits> = {}) {
+    this.#limits = limits;
+  }
+
   async listen(): Promise<void> {
     const limits = { maxMessageBytes: LIMITS.maxMessageBytes };
     const listener = await webSocketTransport().listen?.('ws://127.0.0.1:0', limits, connection => {
       const admit = (peer: PeerId): boolean => this.#admitted.has(peer);
-      const options = { env, crypto, identity: this.identity, networkId: NETWORK, role: 'responder' as const, admit };
-      openChannel(connection, options, this.#events);
+      const policy = { env, crypto, identity: this.identity, networkId: NETWORK, limits: this.#limits };
+      openChannel(connection, { ...policy, role: 'responder', admit }, this.#events);
     });
     if (listener === undefined) throw new Error('no listener');
     this.address = listener.address;
@@ -57,6 +64,7 @@ class NodePeer {
         },
         onClose: cause => this.ends.push(cause),
       });
+      this.onOpen(channel);
       for (const [tag, size] of SIZES.entries()) {
         for (const priority of PRIORITIES) send(() => channel.send(patterned(size, tag), { priority }));
       }
@@ -96,6 +104,34 @@ t.test('a channel between Chromium and Node', { skip: skipped }, async t => {
       t.equal(report.keysBefore, 0, 'no key is replaced early');
       t.ok(report.keysAfter > 0, 'a key is replaced when its age is over');
       t.strictSame(peer.ends.splice(0), [undefined], 'the end is authenticated here too');
+    });
+  }
+
+  for (const throttledTimers of [true, false]) {
+    const outcome = throttledTimers ? 'is waited for' : 'is given up, when it had not declared late timers';
+    t.test(`a page that its browser stops for a second ${outcome}`, async t => {
+      const impatient = new NodePeer({ pingIntervalMs: 50, deadPeerTimeoutMs: 300 });
+      await impatient.listen();
+      t.teardown(() => impatient.close());
+      const paused = new Promise<Channel>(resolve => {
+        impatient.onOpen = channel => {
+          channel.pause(); // so that the page cannot finish before it is stopped
+          resolve(channel);
+        };
+      });
+      const reporting = places.run<ChannelReport>('page', 'exchange', { ...impatient.invite(), throttledTimers });
+      const channel = await paused;
+      const thaw = await places.freeze();
+      await new Promise(resolve => setTimeout(resolve, 1_000)); // how long it stands still, far beyond the 300 ms
+      t.equal(channel.closed, !throttledTimers);
+      await thaw();
+      channel.resume();
+      const { endedWith } = await reporting;
+      t.equal(endedWith, throttledTimers ? undefined : 'CHANNEL_TRUNCATED');
+      t.strictSame(
+        impatient.ends.map(cause => cause?.code),
+        [throttledTimers ? undefined : 'TIMEOUT'],
+      );
     });
   }
 

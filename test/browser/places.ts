@@ -20,6 +20,8 @@ const TIMERS: Partial<Record<Place, string>> = {
 export interface Places {
   /** Runs a scenario of `client/main.ts` there and returns what it reports. */
   run<Report>(place: Place, name: string, config: unknown): Promise<Report>;
+  /** Stops the newest page, as a browser that saves power does: nothing runs in it until the returned function is called. */
+  freeze(): Promise<() => Promise<void>>;
   /** What was written to consoles or thrown for nobody, in any place. */
   readonly complaints: readonly string[];
   close(): Promise<void>;
@@ -80,6 +82,16 @@ export async function openPlaces(): Promise<Places> {
 
   return {
     run: async <Report>(place: Place, name: string, config: unknown) => (await run(place, name, config)) as Report,
+    freeze: async () => {
+      const page = browser.context.pages().at(-1);
+      if (page === undefined) throw new Error('no page');
+      const session = await browser.context.newCDPSession(page);
+      await session.send('Debugger.enable');
+      await session.send('Debugger.pause');
+      return async () => {
+        await session.send('Debugger.disable'); // which goes on too
+      };
+    },
     complaints,
     close: async () => {
       await browser.close();

@@ -63,6 +63,7 @@ export function dial(config: ChannelConfig, options: Pick<ChannelOptions, 'env' 
               networkId,
               role: 'initiator',
               expectedPeer: config.peer as PeerId,
+              ...(config.throttledTimers !== undefined && { throttledTimers: config.throttledTimers }),
               // The clock jumps: silence is not what this is about.
               limits: { pingIntervalMs: 600_000, deadPeerTimeoutMs: 3_600_000 },
             },

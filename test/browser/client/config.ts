@@ -8,6 +8,8 @@ export interface ChannelConfig extends ClientIdentity {
   readonly address: string;
   /** Whom to expect there. */
   readonly peer: string;
+  /** Whether to tell the peer that timers may be late; by default what the platform says. */
+  readonly throttledTimers?: boolean;
 }
 
 export interface ChannelReport {
