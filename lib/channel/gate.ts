@@ -6,6 +6,7 @@ import type { Clock, Instant } from '../env.js';
 import { LIMITS } from '../limits.js';
 import { addressKey, isLoopback } from './address-key.js';
 import { AdmissionSlots } from './admission-slots.js';
+import { Turns } from './turns.js';
 
 export interface HandshakeGateOptions {
   /** Connections that are not authenticated yet; strangers may have half of them. Default 1,024. */
@@ -31,10 +32,10 @@ export interface HandshakeGateOptions {
 /** One half-open connection, from its accept until `leave`. */
 export interface HandshakeTicket {
   /**
-   * Its first message has come, so it is evicted no more. False when no time is left for another handshake: the message
-   * is to be refused unread.
+   * Its first message has come, so it is evicted no more. Calls back when it is its turn, in this call or a later one:
+   * with false when no time is left for another handshake, and the message is to be refused unread.
    */
-  onFirstMessage(): boolean;
+  onFirstMessage(onTurn: (mayBegin: boolean) => void): void;
   /** Runs a part of the handshake at the expense of the budget. */
   run<T>(work: () => T): T;
   /** Whether the handshake may go on: what has begun may use up what is kept for others, but no more. */
@@ -114,6 +115,7 @@ export class HandshakeGate {
   readonly #maxRated: number;
   readonly #isExempt: (remoteAddress: string) => boolean;
   readonly #budget: TokenBucket;
+  readonly #turns: Turns;
   /** Who may be evicted, the oldest first: strangers that have said nothing yet, or whose handshake has failed. */
   readonly #evictable = new Set<Entry>();
   #halfOpen = 0;
@@ -135,6 +137,7 @@ export class HandshakeGate {
     this.#maxTrusted = options.maxTrustedAddresses ?? LIMITS.maxTrustedAddresses;
     this.#maxRated = options.maxRatedAddresses ?? LIMITS.maxRatedAddresses;
     this.#isExempt = options.isExempt ?? isLoopback;
+    this.#turns = new Turns(clock);
     this.#budget = new TokenBucket(this.#cpuBurstMs, options.cpuShare ?? LIMITS.handshakeCpuShare, clock.now());
   }
 
@@ -166,9 +169,11 @@ export class HandshakeGate {
       this.#evictable.add(entry);
     }
     return {
-      onFirstMessage: () => {
+      onFirstMessage: onTurn => {
         this.#evictable.delete(entry);
-        return this.#mayBegin(trusted, this.#clock.now());
+        const mayBegin = (): boolean => this.#mayBegin(trusted, this.#clock.now());
+        if (mayBegin()) this.#turns.add(() => onTurn(mayBegin()), trusted);
+        else onTurn(false);
       },
       run: work => this.#run(work),
       mayGoOn: () => this.#budget.level(this.#clock.now()) > 0,

@@ -4,7 +4,7 @@
  * The handshake driver serves end-to-end sessions too, whose messages travel in path set-up.
  * This room must never know a route, a topic or an order, nor which transport is below.
  */
-export { HandshakeGate, type HandshakeGateOptions, type HandshakeTicket } from './gate.js';
+export { HandshakeGate, type HandshakeGateOptions, type HandshakeGateStats, type HandshakeTicket } from './gate.js';
 export { HandshakeDriver } from './handshake.js';
 export { requireRefreshInterval } from './key-refresh.js';
 export { powerOfTwoBuckets, requireLengthBuckets } from './length-buckets.js';

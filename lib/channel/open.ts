@@ -1,4 +1,5 @@
 /** From a connection to a channel: the handshake with its time limits, then admission. */
+import { copyOf } from '../bytes.js';
 import type { Cancel, Instant } from '../env.js';
 import { HopfairError, requireArgument } from '../errors.js';
 import { LIMITS } from '../limits.js';
@@ -50,7 +51,11 @@ function turnAway(connection: Connection, { env }: ChannelOptions, events: Chann
 }
 
 const limitExceeded = (why: string): HopfairError => new HopfairError('LIMIT_EXCEEDED', why, { retryable: true });
-const NO_TIME = 'no processor time is left for handshakes';
+const NO_TIME: HopfairError = limitExceeded('no processor time is left for handshakes');
+const OUT_OF_TURN: HopfairError = new HopfairError(
+  'HANDSHAKE_FAILED',
+  'a second message before the first was answered',
+);
 
 class Opening {
   readonly #connection: Connection;
@@ -65,6 +70,8 @@ class Opening {
   readonly #begunAt: Instant;
   #cancelTimeout: Cancel;
   #isFirst = true;
+  /** The first message waits for its turn. */
+  #isWaiting = false;
   #settled = false;
 
   constructor(
@@ -126,14 +133,28 @@ class Opening {
       return;
     }
     if (this.#settled) return;
-    const isFirst = this.#isFirst && this.#options.role === 'responder';
+    const isFirst = this.#isFirst;
     this.#isFirst = false;
-    const step = isFirst && !this.#onFirstMessage() ? this.#refuseUnread() : this.#receive(message);
-    if (step.reply !== undefined) this.#connection.send([step.reply]);
-    if (step.kind === 'failed') this.#fail(step.error);
-    else if (step.kind === 'done') this.#onHandshake(step.result);
-    else if (this.#ticket?.mayGoOn() === false) this.#fail(limitExceeded(NO_TIME));
-    else this.#connection.limitMessages(this.#limits.maxHandshakeBytes);
+    if (isFirst && this.#options.role === 'responder') this.#onFirstMessage(message);
+    else if (this.#isWaiting) this.#onStep(this.#driver.refuse(OUT_OF_TURN));
+    else this.#onStep(this.#receive(message));
+  }
+
+  /** The stranger has spoken in time; the rest of its handshake has a limit of its own. */
+  #onFirstMessage(message: Uint8Array): void {
+    const elapsedMs = this.#options.env.clock.now() - this.#begunAt;
+    this.#restartTimeout(Math.max(this.#limits.handshakeTimeoutMs - elapsedMs, 1));
+    if (this.#ticket === undefined) {
+      this.#onStep(this.#receive(message));
+      return;
+    }
+    const kept = copyOf(message);
+    this.#isWaiting = true;
+    this.#ticket.onFirstMessage(mayBegin => {
+      if (this.#settled) return;
+      this.#isWaiting = false;
+      this.#onStep(mayBegin ? this.#receive(kept) : this.#driver.refuse(NO_TIME));
+    });
   }
 
   #receive(message: Uint8Array): HandshakeStep {
@@ -141,15 +162,12 @@ class Opening {
     return ticket === undefined ? this.#driver.receive(message) : ticket.run(() => this.#driver.receive(message));
   }
 
-  #refuseUnread(): HandshakeStep {
-    return this.#driver.refuse(limitExceeded(NO_TIME));
-  }
-
-  /** The stranger has spoken in time; the rest of its handshake has a limit of its own. False: none is begun now. */
-  #onFirstMessage(): boolean {
-    const elapsedMs = this.#options.env.clock.now() - this.#begunAt;
-    this.#restartTimeout(Math.max(this.#limits.handshakeTimeoutMs - elapsedMs, 1));
-    return this.#ticket?.onFirstMessage() ?? true;
+  #onStep(step: HandshakeStep): void {
+    if (step.reply !== undefined) this.#connection.send([step.reply]);
+    if (step.kind === 'failed') this.#fail(step.error);
+    else if (step.kind === 'done') this.#onHandshake(step.result);
+    else if (this.#ticket?.mayGoOn() === false) this.#fail(NO_TIME);
+    else this.#connection.limitMessages(this.#limits.maxHandshakeBytes);
   }
 
   #onHandshake(result: HandshakeResult): void {

@@ -12,6 +12,8 @@ export interface ManualEnv extends Env {
   settle(): void;
   /** Lets time pass, timer by timer. */
   advance(ms: number): void;
+  /** Time that a piece of work takes: nothing else runs meanwhile. */
+  pass(ms: number): void;
 }
 
 /** An Env whose time stands still until it is told to pass. Randomness is real. */
@@ -58,5 +60,8 @@ export function manualEnv(): ManualEnv {
     log: silentLogger,
     settle,
     advance,
+    pass: ms => {
+      now += ms;
+    },
   };
 }

@@ -24,7 +24,7 @@ t.test('rate of an address, half-open bound with eviction, room for those who we
   admitted?.leave();
   admitted?.onAdmitted();
   enter('10.0.1.2:1')?.leave();
-  t.equal(enter('10.0.2.1:1')?.onFirstMessage(), true);
+  enter('10.0.2.1:1')?.onFirstMessage(nobody);
   t.ok(enter('10.0.2.2:1'));
   t.same(evicted, []);
   t.ok(enter('10.0.2.3:1'), 'strangers share half of the slots');
@@ -46,7 +46,7 @@ t.test('who failed holds its place until it is closed, unless another needs it; 
   const gate = new HandshakeGate(env.clock, { maxHalfOpen: 4 });
   const evicted: number[] = [];
   const tickets = [0, 1].map(i => gate.enter(`10.0.0.${i}:1`, () => evicted.push(i)) as HandshakeTicket);
-  for (const ticket of tickets) ticket.onFirstMessage();
+  for (const ticket of tickets) ticket.onFirstMessage(nobody);
   t.equal(gate.enter('10.0.0.9:1', nobody), undefined, 'both have spoken');
   tickets[1]?.onFailed();
   t.equal(gate.stats.halfOpen, 2);
@@ -74,9 +74,9 @@ t.test('time inside handshakes is counted and paced, time that the process stood
   t.ok(gate.stats.spentMs <= 50, 'five minutes within one call were a pause');
   for (let i = 0; i < 10; i++) first?.run(() => env.advance(40));
   t.equal(first?.mayGoOn(), true, 'what has begun may go on');
-  t.equal(waiting?.onFirstMessage(), false, 'no stranger begins');
+  waiting?.onFirstMessage(mayBegin => t.equal(mayBegin, false, 'no stranger begins'));
   t.equal(gate.enter('1.1.1.3:1', nobody), undefined, 'nor comes in');
-  t.equal(gate.enter('1.1.1.9:1', nobody)?.onFirstMessage(), true, 'the known do');
+  gate.enter('1.1.1.9:1', nobody)?.onFirstMessage(mayBegin => t.equal(mayBegin, true, 'the known do'));
   for (let i = 0; i < 10; i++) first?.run(() => env.advance(40));
   t.equal(first?.mayGoOn(), false);
   t.equal(gate.enter('1.1.1.9:1', nobody), undefined, 'until nothing is left');
@@ -101,8 +101,34 @@ t.test('many addresses: the oldest rate and the oldest trust are forgotten, not 
   t.equal(gate.enter('10.0.0.3:1', nobody), undefined);
   const forgotten = gate.enter('10.0.0.1:1', nobody);
   t.ok(forgotten, 'its rate is whole again');
-  forgotten?.onFirstMessage();
+  forgotten?.onFirstMessage(nobody);
   t.equal(gate.enter('10.0.0.2:1', nobody), undefined, 'the place for strangers is taken, and it is one again');
+});
+
+t.test('handshakes take turns, the known before strangers, and each asks again whether there is time', async t => {
+  const env = manualEnv();
+  const gate = new HandshakeGate(env.clock, { cpuShare: 0, cpuBurstMs: 100 });
+  const known = gate.enter('1.1.1.9:1', nobody);
+  known?.onAdmitted();
+  known?.leave();
+  const turns: string[] = [];
+  const come = (address: string, ms: number): void => {
+    const ticket = gate.enter(address, nobody);
+    ticket?.onFirstMessage(mayBegin => {
+      turns.push(`${address} ${mayBegin}`);
+      if (mayBegin) ticket.run(() => env.pass(ms));
+    });
+  };
+  come('1.1.1.1:1', 0.01);
+  come('1.1.1.2:1', 0.01);
+  t.equal(turns.length, 2, 'what costs next to nothing does not wait');
+  come('1.1.1.3:1', 20);
+  come('1.1.1.4:1', 40);
+  come('1.1.1.5:1', 1);
+  come('1.1.1.9:1', 10);
+  t.equal(turns.length, 3);
+  env.advance(1_000);
+  t.same(turns.slice(3), ['1.1.1.9:1 true', '1.1.1.4:1 true', '1.1.1.5:1 false'], 'one after the other');
 });
 
 /** What a stranger gets in answer to its first message; `onFirst` is called before that message leaves. */

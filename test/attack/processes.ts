@@ -1,0 +1,79 @@
+/** The two processes of a run, victim and strangers, and how they are asked. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { setPriority } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { AttackOrder, AttackOutcome } from './strangers.js';
+import type { VictimOrder, VictimReady, VictimState } from './victim.js';
+
+/** The attackers share the cores with those who are measured, who would otherwise wait for them and not for the victim. */
+const ATTACKER_PRIORITY = 10;
+
+function start(file: string): ChildProcess {
+  return fork(fileURLToPath(new URL(file, import.meta.url)), {
+    execArgv: ['--import', 'tsx', '--expose-gc'],
+    serialization: 'advanced',
+  });
+}
+
+async function answerOf<T>(child: ChildProcess): Promise<T> {
+  const died = new AbortController();
+  const onExit = (code: number | null): void => died.abort(new Error(`a process of the run ended with ${code}`));
+  child.once('exit', onExit);
+  try {
+    const [answer] = await once(child, 'message', { signal: died.signal });
+    return answer as T;
+  } catch (error) {
+    throw died.signal.reason ?? error;
+  } finally {
+    child.off('exit', onExit);
+  }
+}
+
+export class Victim {
+  readonly ready: VictimReady;
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess, ready: VictimReady) {
+    this.#child = child;
+    this.ready = ready;
+  }
+
+  static async start(): Promise<Victim> {
+    const child = start('./victim.ts');
+    return new Victim(child, await answerOf<VictimReady>(child));
+  }
+
+  /** Collects its garbage first, so not while something is measured. */
+  state(): Promise<VictimState> {
+    return this.#ask({ kind: 'state' });
+  }
+
+  /** The code with which the dialled connection ended. */
+  dial(address: string): Promise<string> {
+    return this.#ask({ kind: 'dial', address });
+  }
+
+  stop(): void {
+    this.#child.disconnect();
+  }
+
+  #ask<T>(order: VictimOrder): Promise<T> {
+    this.#child.send(order);
+    return answerOf<T>(this.#child);
+  }
+}
+
+export class Strangers {
+  readonly #child: ChildProcess = start('./strangers.ts');
+
+  async attack(order: AttackOrder): Promise<AttackOutcome> {
+    setPriority(this.#child.pid as number, ATTACKER_PRIORITY);
+    this.#child.send(order);
+    return answerOf<AttackOutcome>(this.#child);
+  }
+
+  stop(): void {
+    this.#child.disconnect();
+  }
+}
