@@ -66,6 +66,7 @@ class TcpConnection extends InboxConnection {
     if (this.closing) return;
     this.closing = true;
     this.inbox.mute();
+    if (this.#socket.destroyed) return; // no timer for what has ended: it would keep the socket for as long
     this.#socket.resume(); // to read the other end's FIN
     this.#socket.end();
     const timer = setTimeout(() => this.#socket.destroy(), this.#closeTimeoutMs);

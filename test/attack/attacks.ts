@@ -31,6 +31,8 @@ export interface Attack {
   readonly count: number;
   readonly perSecond: number;
   readonly atOnce: number;
+  /** It goes on until all connections were made. */
+  readonly isWhole: boolean;
   readonly behave: (stranger: Stranger) => void;
 }
 
@@ -107,24 +109,27 @@ export const ATTACKS: readonly Attack[] = [
     name: 'bad-first-messages',
     transports: TRANSPORTS,
     count: 10_000,
-    perSecond: 2_000,
+    perSecond: 1_250,
     atOnce: 4_000,
+    isWhole: true,
     behave: stranger => begin(stranger, badFirstMessage(stranger)),
   },
   {
     name: 'connection-flood',
     transports: TRANSPORTS,
     count: 10_000,
-    perSecond: 2_000,
+    perSecond: 1_250,
     atOnce: 500,
+    isWhole: true,
     behave: ({ socket }) => socket.destroy(),
   },
   {
     name: 'half-open',
     transports: TRANSPORTS,
     count: 10_000,
-    perSecond: 1_500,
+    perSecond: 1_250,
     atOnce: 2_000,
+    isWhole: false,
     behave: () => undefined,
   },
   {
@@ -133,6 +138,7 @@ export const ATTACKS: readonly Attack[] = [
     count: 5_000,
     perSecond: 500,
     atOnce: 500,
+    isWhole: false,
     behave: sayByteByByte,
   },
   {
@@ -141,6 +147,7 @@ export const ATTACKS: readonly Attack[] = [
     count: 5_000,
     perSecond: 1_000,
     atOnce: 500,
+    isWhole: false,
     behave: claimTooMuch,
   },
   {
@@ -149,6 +156,7 @@ export const ATTACKS: readonly Attack[] = [
     count: 5_000,
     perSecond: 1_000,
     atOnce: 200,
+    isWhole: false,
     behave: sendFragments,
   },
   {
@@ -157,6 +165,7 @@ export const ATTACKS: readonly Attack[] = [
     count: 5_000,
     perSecond: 1_000,
     atOnce: 1_000,
+    isWhole: false,
     behave: replay,
   },
 ];

@@ -1,13 +1,21 @@
 /** The two processes of a run, victim and strangers, and how they are asked. */
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { setPriority } from 'node:os';
+import { availableParallelism, constants, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { AttackOrder, AttackOutcome } from './strangers.js';
 import type { VictimOrder, VictimReady, VictimState } from './victim.js';
 
-/** The attackers share the cores with those who are measured, who would otherwise wait for them and not for the victim. */
-const ATTACKER_PRIORITY = 10;
+/**
+ * Attackers get a core of their own, and those who are measured another: what the measured ones wait for is then the
+ * victim, not the attackers' turn on their core. Where there is no taskset, or one core, attackers only yield.
+ */
+export function keepApart(victim: Victim, strangers: Strangers): void {
+  const pin = (core: number, pid: number): boolean =>
+    spawnSync('taskset', ['-a', '-c', '-p', String(core), String(pid)]).status === 0;
+  const isApart = availableParallelism() > 1 && pin(0, process.pid) && pin(0, victim.pid) && pin(1, strangers.pid);
+  if (!isApart) setPriority(strangers.pid, constants.priority.PRIORITY_LOW);
+}
 
 function start(file: string): ChildProcess {
   return fork(fileURLToPath(new URL(file, import.meta.url)), {
@@ -44,6 +52,10 @@ export class Victim {
     return new Victim(child, await answerOf<VictimReady>(child));
   }
 
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
   /** Collects its garbage first, so not while something is measured. */
   state(): Promise<VictimState> {
     return this.#ask({ kind: 'state' });
@@ -67,8 +79,11 @@ export class Victim {
 export class Strangers {
   readonly #child: ChildProcess = start('./strangers.ts');
 
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
   async attack(order: AttackOrder): Promise<AttackOutcome> {
-    setPriority(this.#child.pid as number, ATTACKER_PRIORITY);
     this.#child.send(order);
     return answerOf<AttackOutcome>(this.#child);
   }

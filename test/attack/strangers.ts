@@ -30,7 +30,9 @@ export interface AttackOutcome {
   readonly kept: number;
 }
 
-const TICK_MS = 10;
+const TICK_MS = 2;
+/** An attack that the machine is too slow for ends after so many times its duration. */
+const PATIENCE = 8;
 const MAX_REFUSAL_BYTES = 16;
 
 /** One address of 127.0.0.0/8 after the other, below 127.64: the honest ones are at 127.0.0.1. */
@@ -103,9 +105,10 @@ function run({
       const elapsedMs = performance.now() - begun;
       const due = Math.min(count, Math.ceil((elapsedMs / 1_000) * attack.perSecond));
       // What could not be opened in time is not made up for in one burst: that would be another attack.
-      for (let i = 0; i < attack.perSecond / 50 && outcome.connections < due && open.size < attack.atOnce; i++)
-        openOne();
-      if (elapsedMs < durationMs) return;
+      const most = Math.ceil((2 * TICK_MS * attack.perSecond) / 1_000);
+      for (let i = 0; i < most && outcome.connections < due && open.size < attack.atOnce; i++) openOne();
+      const isLate = attack.isWhole && outcome.connections < count && elapsedMs < PATIENCE * durationMs;
+      if (elapsedMs < durationMs || isLate) return;
       clearInterval(ticker);
       const last = [...open];
       open.clear();

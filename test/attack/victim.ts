@@ -67,9 +67,12 @@ async function listen(name: TransportName): Promise<number> {
   return Number(new URL(listener?.address ?? '').port);
 }
 
-function state(): VictimState {
-  globalThis.gc?.();
-  globalThis.gc?.();
+async function state(): Promise<VictimState> {
+  // What one collection lets go of (sockets, buffers outside of the heap) is freed by the turns after it.
+  for (let i = 0; i < 3; i++) {
+    globalThis.gc?.();
+    await new Promise(resolve => setImmediate(resolve));
+  }
   const { heapUsed, external, rss } = process.memoryUsage();
   return { usedBytes: heapUsed + external, rssBytes: rss, gate: gate.stats, opened, ended };
 }
@@ -87,7 +90,7 @@ function dial(address: string): Promise<string> {
 
 process.on('disconnect', () => process.exit(0));
 process.on('message', (order: VictimOrder) => {
-  if (order.kind === 'state') process.send?.(state());
+  if (order.kind === 'state') void state().then(answer => process.send?.(answer));
   else void dial(order.address).then(code => process.send?.(code));
 });
 const ports = { tcp: await listen('tcp'), ws: await listen('ws') };
