@@ -16,10 +16,13 @@ const USAGE = `npm run bench -- channel [options]
   --quick          one short round, a few minutes
   --rounds N       rounds to take medians of (3; 1 with --quick)
   --only ROW,...   rows by id or its beginning (oneway-256, rtt, connect), or bars (P1 ... P8)
-  --json           one JSON line per figure and ratio, and a summary
+  --json           one JSON line per sample, figure and row, and a summary
   --record         keep the result as the baseline, in docs/data/channel.json
   --compare        exit with 1 when a ratio is worse than the recorded one by more than a tenth
-  --report         write docs/performance.md from the recorded result, and measure nothing`;
+  --report         write docs/performance.md from the recorded result, and measure nothing
+
+The contenders are those of shared/bench-peers beside the checkout, or of the folder HOPFAIR_BENCH_PEERS. Its packages are
+installed once, in a copy in the folder for temporary files. The link of 100 Mbit/s needs root and iproute2.`;
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const DOCS = `${root}docs/`;
@@ -51,7 +54,14 @@ function readArguments() {
   }
 }
 
-const recorded = (): Recorded => JSON.parse(readFileSync(RECORD, 'utf8')) as Recorded;
+function recorded(): Recorded {
+  try {
+    return JSON.parse(readFileSync(RECORD, 'utf8')) as Recorded;
+  } catch (error) {
+    console.error(`No recorded result can be read: run with --record first. ${String(error)}`);
+    process.exit(2);
+  }
+}
 
 const { rounds, quick, json, selection, ...options } = readArguments();
 if (options.help) {
@@ -64,6 +74,7 @@ if (options.report) {
   for (const [name, svg] of Object.entries(performancePlots(result))) writeFileSync(`${DOCS}${name}`, svg);
   process.exit(0);
 }
+const baseline = options.compare ? recorded() : undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
 const peers = await preparePeers().catch((error: unknown) => {
@@ -85,7 +96,7 @@ const result: Recorded = {
   ratios: ratios(run.samples, selection),
   skipped: run.skipped,
 };
-const worse = options.compare ? fallenBack(recorded().ratios, result.ratios) : [];
+const worse = baseline === undefined ? [] : fallenBack(baseline.ratios, result.ratios);
 const told = result.ratios.filter(ratio => !ratio.disturbed);
 const passed = told.filter(ratio => ratio.pass).length;
 const summary = {
