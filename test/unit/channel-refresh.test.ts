@@ -1,14 +1,17 @@
 import t from 'tap';
 import { fromUtf8, toUtf8 } from '../../lib/bytes.js';
 import type { ChannelOptions, Priority } from '../../lib/channel/index.js';
-import { HandshakeDriver, HandshakeGate } from '../../lib/channel/index.js';
+import { HandshakeDriver, HandshakeGate, openChannel } from '../../lib/channel/index.js';
 import { KeyRefresh, type RefreshOutput } from '../../lib/channel/key-refresh.js';
 import { RefreshOutbox } from '../../lib/channel/refresh-outbox.js';
 import { systemRandomBytes } from '../../lib/crypto/index.js';
-import { instant, unixMs } from '../../lib/env.js';
+import { type Env, instant, unixMs } from '../../lib/env.js';
+import { nodeEnv } from '../../lib/env-node.js';
 import type { Identity } from '../../lib/identity/index.js';
 import { LIMITS } from '../../lib/limits.js';
-import { crypto, type Ends, ends, fast, identityAt, networkId } from '../support/channel-ends.js';
+import { tcpTransport } from '../../transports/tcp.js';
+import { webSocketTransport } from '../../transports/websocket.js';
+import { Application, crypto, type Ends, ends, fast, identityAt, networkId } from '../support/channel-ends.js';
 import { manualEnv } from '../support/manual-env.js';
 
 const HOUR_MS = 3_600_000;
@@ -173,9 +176,13 @@ t.test('a renewed certificate takes the place of the old one; an expired one end
   env.advance(HOUR_MS);
   t.ok(alice.open.certificate.epoch > epoch);
   t.same(bob.closes, []);
-  const days = fast();
-  days.env.advance(8 * 24 * HOUR_MS);
-  const codes = [days.alice.closes[0]?.code, days.bob.closes[0]?.code];
+  const start = manualEnv();
+  const past = unixMs(start.clock.unix() - LIMITS.maxCertificateLifetimeMs + HOUR_MS / 2);
+  const old = identityAt({ ...start, clock: { ...start.clock, unix: () => past } });
+  const late = fast({ identity: old });
+  t.ok(late.bob.channel, 'valid for half an hour yet');
+  late.env.advance(HOUR_MS);
+  const codes = [late.alice.closes[0]?.code, late.bob.closes[0]?.code];
   t.ok(codes.includes('KEY_REFRESH_FAILED'), `${codes}`);
 });
 
@@ -221,3 +228,83 @@ t.test('an end in the middle of a refresh is an ordinary end', async t => {
     }
   }
 });
+
+/** Real sockets, but an hour passes in no time. */
+function hasty(factor: number): Env {
+  const env = nodeEnv();
+  const { clock } = env;
+  return {
+    ...env,
+    clock: {
+      now: () => instant(clock.now() * factor),
+      unix: () => clock.unix(),
+      schedule: (delayMs, fn) => clock.schedule(delayMs / factor, fn),
+      defer: fn => clock.defer(fn),
+    },
+  };
+}
+
+for (const [name, transport, address] of [
+  ['tcp', tcpTransport(), 'tcp://127.0.0.1:0'],
+  ['websocket', webSocketTransport(), 'ws://127.0.0.1:0'],
+] as const) {
+  t.test(`over ${name}: refresh after refresh, while both ends send as much as they may`, async t => {
+    const env = hasty(100);
+    const patience = 1_000_000_000;
+    const limits = {
+      ...{ keyRefreshIntervalMs: 60_000, maxChannelQueueBytes: 1_048_576, maxChannelMessageBytes: 262_144 },
+      ...{ handshakeTimeoutMs: patience, firstHandshakeTimeoutMs: patience, deadPeerTimeoutMs: patience },
+      ...{ stallTimeoutMs: patience, closeTimeoutMs: patience },
+    };
+    const options = { env, crypto, networkId, limits } as const;
+    const [alice, bob] = [new Application(), new Application()];
+    const listener = await transport.listen?.(address, LIMITS, connection => {
+      openChannel(connection, { ...options, role: 'responder', identity: identityAt(env) }, bob.events);
+    });
+    transport.dial(listener?.address ?? '', LIMITS, {
+      onConnection: connection => {
+        openChannel(connection, { ...options, role: 'initiator', identity: identityAt(env) }, alice.events);
+      },
+      onError: error => alice.events.onFailed(error),
+    });
+    await alice.until(() => alice.channel !== undefined);
+    await bob.until(() => bob.channel !== undefined);
+
+    const sent = new Map([alice, bob].map(end => [end, 0]));
+    const flow = (end: Application): void => {
+      for (;;) {
+        const number = sent.get(end) as number;
+        const message = new Uint8Array(number % 5 === 0 ? 100_000 : 1_000);
+        new DataView(message.buffer).setUint32(0, number);
+        if (!end.open.send(message, { priority: 'bulk' })) return;
+        sent.set(end, number + 1);
+      }
+    };
+    let torn = 0;
+    for (const [end, other] of [
+      [alice, bob],
+      [bob, alice],
+    ] as const) {
+      let next = 0;
+      end.onMessage = message => {
+        end.messages.length = 0;
+        end.priorities.length = 0;
+        if (new DataView(message.buffer, message.byteOffset).getUint32(0) !== next++) torn++;
+        if (other.open.stats.keyRefreshes < 3) flow(other);
+        if (end.open.stats.keyRefreshes >= 3 && other.open.stats.keyRefreshes >= 3) end.open.close();
+      };
+    }
+    flow(alice);
+    flow(bob);
+    await alice.until(() => alice.closes.length > 0);
+    await bob.until(() => bob.closes.length > 0);
+    t.same([alice.closes, bob.closes], [[undefined], [undefined]]);
+    t.equal(torn, 0, 'all in order');
+    t.same(
+      [bob.open.stats.receivedMessages, alice.open.stats.receivedMessages],
+      [alice.open.stats.sentMessages, bob.open.stats.sentMessages],
+      'and all of them',
+    );
+    await listener?.close();
+  });
+}
