@@ -1,5 +1,6 @@
 import t from 'tap';
 import { toHex } from '../../lib/bytes.js';
+import { CipherState } from '../../lib/noise/index.js';
 import { type MeshHost, MeshWorld, type MeshWorldOptions } from '../support/mesh-world.js';
 
 const LIFETIME_MS = 5_000;
@@ -88,6 +89,30 @@ for (let seed = 1; seed <= 5; seed++) {
     t.ok(renewals(a) >= 2 && renewals(b) >= 2, `${renewals(a)} and ${renewals(b)} renewals`);
   });
 }
+
+t.test('each direction takes new keys every two minutes, also where only receipts flow', async t => {
+  const { mesh, a, b } = await diamond({ node: {} });
+  const derived = new Map<CipherState, number>();
+  const { rekeyed } = CipherState.prototype;
+  t.teardown(() => {
+    CipherState.prototype.rekeyed = rekeyed;
+  });
+  // Only sessions derive the next key beside the present one.
+  CipherState.prototype.rekeyed = function (this: CipherState): CipherState {
+    const next = rekeyed.call(this);
+    derived.set(next, (derived.get(this) ?? 0) + 1);
+    return next;
+  };
+  const there = numbers(mesh, a, b);
+  for (let i = 0; i < 1_000; i++) {
+    there.send(100, false);
+    await mesh.run(600);
+  }
+  t.same(there.got, upTo(1_000));
+  const phases = [...derived.values()].sort((x, y) => y - x);
+  t.same(phases.slice(0, 2), [4, 4], 'in ten minutes, at both ends');
+  t.equal(renewals(a), 0);
+});
 
 t.test('idle sessions are renewed too, and a message after hours finds one', async t => {
   const { mesh, a, b } = await diamond();
