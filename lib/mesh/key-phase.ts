@@ -3,7 +3,7 @@
  * receiver tries for a packet (channel.md, "Soft rekey"). A packet shows one bit, the parity of its phase; both halves
  * tell the rest from packet numbers, which are never reset and which each path counts for itself.
  */
-import { RekeySchedule } from '../channel/rekey-schedule.js';
+import { KeyUse, RekeySchedule } from '../channel/rekey-schedule.js';
 import { after, type Instant } from '../env.js';
 import { MAX_PATHS } from '../route/index.js';
 import type { PhaseBit } from '../wire/index.js';
@@ -69,7 +69,9 @@ const PREVIOUS_OR_NEXT: readonly KeyName[] = ['previous', 'next'];
 export class ReceivePhase {
   /** By path: the lowest packet that opened under the present key. */
   readonly #first = new Float64Array(MAX_PATHS).fill(NONE);
+  readonly #use = new KeyUse();
   #phase = 0;
+  #overused = false;
   #previousUntil: Instant | undefined;
 
   /** The keys to try, in this order. None, when the key of the packet is gone. */
@@ -82,14 +84,21 @@ export class ReceivePhase {
     return this.#previousUntil === undefined ? GONE : PREVIOUS;
   }
 
-  /** The packet opened under `key`. `previousLifeMs` is how long packets of the phase that ends may still come. */
-  onOpened(key: KeyName, path: number, packet: number, previousLifeMs: number, now: Instant): void {
+  /** The peer sealed more under one key than it may: a session of new keys should replace this one. */
+  get overused(): boolean {
+    return this.#overused;
+  }
+
+  /** A packet of `bytes` opened under `key`. `previousLifeMs` is how long packets of the phase that ends may still come. */
+  onOpened(key: KeyName, path: number, packet: number, bytes: number, previousLifeMs: number, now: Instant): void {
     if (key === 'previous') return;
     if (key === 'next') {
       this.#phase += 1;
       this.#first.fill(NONE);
+      this.#use.onRekeyed();
       this.#previousUntil = after(now, Math.min(previousLifeMs, MAX_PREVIOUS_LIFE_MS));
     }
+    if (!this.#use.onOpened(bytes)) this.#overused = true;
     if (packet < (this.#first[path] ?? 0)) this.#first[path] = packet;
   }
 

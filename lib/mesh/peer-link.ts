@@ -262,7 +262,7 @@ export class PeerLink implements SessionHost {
     if (session !== undefined) {
       session.probeIdlePaths(now);
       if (session.paths.length === 0) this.#replacePathless(now);
-      else if (this.#renewal.isOverdue(now)) this.#endSessions('superseded', false);
+      else if (this.#renewal.isOverdue(now) || session.overused) this.#endSessions('superseded', false);
     }
     this.keepPaths();
     if (this.wanted) this.connector.start();

@@ -110,6 +110,10 @@ export class SecureSession {
     return this.#closed;
   }
 
+  get overused(): boolean {
+    return this.#keys.overused;
+  }
+
   get paths(): readonly PathEnd[] {
     return [...this.#paths.values()].map(path => path.end);
   }

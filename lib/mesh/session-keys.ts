@@ -77,7 +77,8 @@ export class SessionKeys {
       if (plaintext === undefined) continue;
       replay.accept(packet);
       if (key === 'next') this.#turn();
-      this.#receive.onOpened(key, path, packet, key === 'next' ? this.#previousLifeMs() : 0, now);
+      const previousLifeMs = key === 'next' ? this.#previousLifeMs() : 0;
+      this.#receive.onOpened(key, path, packet, frame.length, previousLifeMs, now);
       return plaintext;
     }
     return undefined;
@@ -96,6 +97,11 @@ export class SessionKeys {
     this.#previousRx = this.#rx;
     this.#rx = next;
     this.#nextRx = undefined;
+  }
+
+  /** The peer does not rekey as it must. */
+  get overused(): boolean {
+    return this.#receive.overused;
   }
 
   /** What came under this path number, whatever path bears it now: packet numbers are never reused. */

@@ -57,10 +57,10 @@ t.test('the receiver finds the key by the bit and the packet numbers of the path
   const receive = new ReceivePhase();
   t.same(receive.keysFor(0, 0, 7), ['present']);
   t.same(receive.keysFor(1, 0, 7), ['next']);
-  receive.onOpened('present', 0, 7, 0, at(0));
+  receive.onOpened('present', 0, 7, 100, 0, at(0));
   t.same(receive.keysFor(1, 0, 6), [], 'older than what opened under the first key: nothing can be');
   t.same(receive.keysFor(1, 0, 8), ['next']);
-  receive.onOpened('next', 0, 9, 60, at(100));
+  receive.onOpened('next', 0, 9, 100, 60, at(100));
   t.same(receive.keysFor(1, 0, 8), ['present'], 'one of the first packets of the phase, late');
   t.same(receive.keysFor(0, 0, 8), ['previous'], 'sealed before the rekey, late');
   t.same(receive.keysFor(0, 0, 10), ['next'], 'a second rekey');
@@ -75,7 +75,7 @@ t.test('the receiver finds the key by the bit and the packet numbers of the path
 
 t.test('an old key lives 30 s at most, however slow the paths are', async t => {
   const receive = new ReceivePhase();
-  receive.onOpened('next', 0, 0, 10 * MINUTE_MS, at(0));
+  receive.onOpened('next', 0, 0, 100, 10 * MINUTE_MS, at(0));
   t.equal(receive.previousUntil, 30_000);
 });
 
@@ -119,7 +119,7 @@ t.test(
             if (next.phase >= receivePhase - (hasPrevious ? 1 : 0)) wrong += 1;
             continue;
           }
-          receive.onOpened(key, next.path, next.packet, keptMs, at(next.due));
+          receive.onOpened(key, next.path, next.packet, 100, keptMs, at(next.due));
           if (key === 'next') {
             receivePhase += 1;
             hasPrevious = true;
