@@ -24,6 +24,7 @@ import type { ChannelEvents, ChannelLimits, ChannelOptions, HandshakeResult, Han
  */
 export function openChannel(connection: Connection, options: ChannelOptions, events: ChannelEvents): Cancel {
   const limits: ChannelLimits = { ...LIMITS, ...options.limits };
+  requireArgument(limits.maxMessageBytes >= MIN_RECORD_BYTES, 'maxMessageBytes is below 8,192');
   requireArgument(limits.maxChannelReceiveBytes >= INITIAL_CREDIT_BYTES, 'maxChannelReceiveBytes is below 131,072');
   requireArgument(limits.maxChannelQueueBytes >= 2 * limits.maxChannelMessageBytes, 'the queue holds no two messages');
   requireRefreshInterval(limits.keyRefreshIntervalMs);
@@ -56,6 +57,9 @@ const OUT_OF_TURN: HopfairError = new HopfairError(
   'HANDSHAKE_FAILED',
   'a second message before the first was answered',
 );
+
+/** A record has room for more than what lanes wait for before they are cut. */
+const MIN_RECORD_BYTES = 8_192;
 
 class Opening {
   readonly #connection: Connection;

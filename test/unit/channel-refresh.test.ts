@@ -1,14 +1,18 @@
 import t from 'tap';
-import { fromUtf8, toUtf8 } from '../../lib/bytes.js';
+import { concat, EMPTY, equalBytes, fromUtf8, toUtf8 } from '../../lib/bytes.js';
 import type { ChannelOptions, Priority } from '../../lib/channel/index.js';
 import { HandshakeDriver, HandshakeGate, openChannel } from '../../lib/channel/index.js';
 import { KeyRefresh, type RefreshOutput } from '../../lib/channel/key-refresh.js';
+import { ReceiveCredit } from '../../lib/channel/receive-credit.js';
+import { RecordSender } from '../../lib/channel/record-sender.js';
 import { RefreshOutbox } from '../../lib/channel/refresh-outbox.js';
 import { systemRandomBytes } from '../../lib/crypto/index.js';
 import { type Env, instant, unixMs } from '../../lib/env.js';
 import { nodeEnv } from '../../lib/env-node.js';
 import type { Identity } from '../../lib/identity/index.js';
 import { LIMITS } from '../../lib/limits.js';
+import { CipherState } from '../../lib/noise/cipher-state.js';
+import type { Connection } from '../../lib/transport.js';
 import { tcpTransport } from '../../transports/tcp.js';
 import { webSocketTransport } from '../../transports/websocket.js';
 import { Application, crypto, type Ends, ends, fast, identityAt, networkId } from '../support/channel-ends.js';
@@ -164,6 +168,44 @@ t.test('messages go in pieces where records are small; both ends come to keys th
   t.equal(toUtf8(lowRx?.decryptWithAd(empty, last?.tx?.encryptWithAd(empty, fromUtf8('b')) ?? empty) ?? empty), 'b');
   t.same([low.refreshes, high.refreshes], [1, 1]);
   t.equal(low.onSwitch(now), undefined, 'once');
+});
+
+t.test('a sender changes over behind the last piece, not before', async t => {
+  const env = manualEnv();
+  const states = (): [CipherState, CipherState] => {
+    const key = systemRandomBytes(32);
+    const both = [0, 1].map(() => new CipherState(crypto.aead('AESGCM'))) as [CipherState, CipherState];
+    for (const state of both) state.initializeKey(key);
+    return both;
+  };
+  const [[tx, rx], [nextTx, nextRx]] = [states(), states()];
+  const records: Uint8Array[] = [];
+  const connection = { bufferedBytes: 0, send: (parts: Uint8Array[]) => records.push(concat(...parts)) > 0 };
+  const limits = { ...LIMITS, maxMessageBytes: 8_192 };
+  const sender = new RecordSender({
+    ...{ env, tx, limits, buckets: undefined, connection: connection as unknown as Connection },
+    credit: new ReceiveCredit(limits.maxChannelReceiveBytes, () => 0),
+    onRoom: () => undefined,
+    onEndSent: () => undefined,
+  });
+  sender.sendRefresh(3, new Uint8Array(16_000));
+  sender.switchTo(nextTx);
+  sender.uncork();
+  env.settle();
+  sender.ask();
+  env.settle();
+  const opened = records.map(record => rx.decryptWithAd(EMPTY, record) ?? nextRx.decryptWithAd(EMPTY, record) ?? EMPTY);
+  const [switches, ask] = [Uint8Array.of(13, 0, 0, 0), Uint8Array.of(9, 0, 0, 0)];
+  t.same(
+    opened.map(record => equalBytes(record.subarray(-4), switches)),
+    [false, true, false],
+  );
+  t.same(
+    opened.slice(0, 2).map(record => record[4]),
+    [0x83, 3],
+    'the message in two pieces',
+  );
+  t.same(opened.at(-1), ask, 'under the next key');
 });
 
 t.test('a renewed certificate takes the place of the old one; an expired one ends the channel', async t => {
