@@ -321,7 +321,12 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
 
   peers(): readonly PeerSnapshot[] {
     const addresses = new Map<PeerId, ConnectionSnapshot>();
-    for (const connection of this.connections()) if (connection.peer) addresses.set(connection.peer, connection);
+    for (const connection of this.connections()) {
+      // Of several addresses of one peer the one that works.
+      if (connection.peer && addresses.get(connection.peer)?.state !== 'connected') {
+        addresses.set(connection.peer, connection);
+      }
+    }
     const known = new Set([...this.#neighbours.peers, ...[...this.#links.all].map(link => link.peer)]);
     for (const { origin } of this.#graph.states) if (origin !== this.self) known.add(origin);
     for (const peer of addresses.keys()) known.add(peer);
