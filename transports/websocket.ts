@@ -126,6 +126,8 @@ class NodeWebSocketConnection extends InboxConnection {
     this.inbox.mute();
     this.#webSocket.resume(); // to read the other end's close frame
     this.#webSocket.close(NORMAL_CLOSURE);
+    // Who has not proved anything is not waited for: the close frame leaves, and the end of the stream with it.
+    if (this.#isCounting) this.#socket.end();
   }
 
   destroy(): void {

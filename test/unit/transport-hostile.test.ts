@@ -109,6 +109,27 @@ t.test('websocket: a socket is handed over before it has said anything, and can 
   await ended;
 });
 
+t.test('websocket: while the limit is low, close does not wait for the close frame of the other end', async t => {
+  const one = await upgraded(t, LOW_BYTES);
+  let answer = Buffer.alloc(0);
+  one.socket.on('data', chunk => {
+    answer = Buffer.concat([answer, chunk]);
+  });
+  one.socket.allowHalfOpen = true;
+  let isClosed = false;
+  void one.closed.then(() => {
+    isClosed = true;
+  });
+  const ended = once(one.socket, 'end');
+  one.connection.send([Uint8Array.of(0)]);
+  one.connection.close();
+  await ended;
+  t.equal(isClosed, false, 'the stream ended before anybody lost patience');
+  one.socket.end();
+  t.same([...answer], [FIN | BINARY, 1, 0, 0x88, 2, 3, 0xe8], 'what was sent came, and the close frame');
+  t.equal(await one.closed, undefined);
+});
+
 t.test('websocket: what is sent before the upgrade leaves after it', async t => {
   const one = await victim(t, webSocketTransport(), 'ws', LOW_BYTES);
   one.connection.send([Uint8Array.of(7), Uint8Array.of(8)]);
