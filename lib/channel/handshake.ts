@@ -181,7 +181,7 @@ export class HandshakeDriver {
     }
     if (peer === identity.peer) throw new HopfairError('HANDSHAKE_FAILED', 'the peer is this peer itself');
     const { capabilities, attestation, throttledTimers } = payload;
-    return { peer, certificate, capabilities: copyOf(capabilities), attestation: copyOf(attestation), throttledTimers };
+    return { peer, certificate, capabilities: kept(capabilities), attestation: kept(attestation), throttledTimers };
   }
 
   #finish(noise: HandshakeState): HandshakeResult {
@@ -230,6 +230,9 @@ export class HandshakeDriver {
     return this.#proposal;
   }
 }
+
+/** A copy, unless there is nothing to keep. */
+const kept = (bytes: Uint8Array): Uint8Array => (bytes.length === 0 ? EMPTY : copyOf(bytes));
 
 /** Whatever is malformed has failed; what nobody foresaw is a bug of ours, and is reported as such instead of thrown. */
 function named(error: unknown): HopfairError {

@@ -23,11 +23,7 @@ import type { ChannelEvents, ChannelLimits, ChannelOptions, HandshakeResult, Han
  * });
  */
 export function openChannel(connection: Connection, options: ChannelOptions, events: ChannelEvents): Cancel {
-  const limits: ChannelLimits = { ...LIMITS, ...options.limits };
-  requireArgument(limits.maxMessageBytes >= MIN_RECORD_BYTES, 'maxMessageBytes is below 8,192');
-  requireArgument(limits.maxChannelReceiveBytes >= INITIAL_CREDIT_BYTES, 'maxChannelReceiveBytes is below 131,072');
-  requireArgument(limits.maxChannelQueueBytes >= 2 * limits.maxChannelMessageBytes, 'the queue holds no two messages');
-  requireRefreshInterval(limits.keyRefreshIntervalMs);
+  const limits = completeLimits(options.limits);
   let opening: Opening | undefined;
   let ticket: HandshakeTicket | undefined;
   if (options.role === 'responder' && options.gate !== undefined) {
@@ -37,6 +33,21 @@ export function openChannel(connection: Connection, options: ChannelOptions, eve
   const begun = new Opening(connection, options, limits, events, ticket);
   opening = begun;
   return () => begun.abandon();
+}
+
+const completed = new WeakMap<Partial<ChannelLimits>, ChannelLimits>();
+
+/** All channels of one node share one object of limits: with its eighty names it would be the largest part of each. */
+function completeLimits(chosen: Partial<ChannelLimits> = LIMITS): ChannelLimits {
+  const known = completed.get(chosen);
+  if (known !== undefined) return known;
+  const limits: ChannelLimits = { ...LIMITS, ...chosen };
+  requireArgument(limits.maxMessageBytes >= MIN_RECORD_BYTES, 'maxMessageBytes is below 8,192');
+  requireArgument(limits.maxChannelReceiveBytes >= INITIAL_CREDIT_BYTES, 'maxChannelReceiveBytes is below 131,072');
+  requireArgument(limits.maxChannelQueueBytes >= 2 * limits.maxChannelMessageBytes, 'the queue holds no two messages');
+  requireRefreshInterval(limits.keyRefreshIntervalMs);
+  completed.set(chosen, limits);
+  return limits;
 }
 
 /** Nothing is spent on it: not even a handler. */
@@ -61,12 +72,15 @@ const OUT_OF_TURN: HopfairError = new HopfairError(
 /** A record has room for more than what lanes wait for before they are cut. */
 const MIN_RECORD_BYTES = 8_192;
 
+const nothing: Cancel = () => undefined;
+
 class Opening {
   readonly #connection: Connection;
   readonly #options: ChannelOptions;
   readonly #limits: ChannelLimits;
   readonly #events: ChannelEvents;
-  readonly #driver: HandshakeDriver;
+  /** Undefined once the outcome is known. */
+  #driver: HandshakeDriver | undefined;
   readonly #ticket: HandshakeTicket | undefined;
   readonly #buckets: LengthBuckets | undefined;
   #channel: SecureChannel | undefined;
@@ -93,7 +107,7 @@ class Opening {
     this.#ticket = ticket;
     const { lengthBuckets } = options;
     this.#buckets = lengthBuckets && new LengthBuckets(lengthBuckets, limits.maxMessageBytes);
-    this.#driver = new HandshakeDriver({
+    const driver = new HandshakeDriver({
       ...options,
       throttledTimers: this.#throttledTimers,
       context: 'channel',
@@ -101,9 +115,10 @@ class Opening {
       now: env.clock.unix(),
       limits,
     });
+    this.#driver = driver;
     this.#begunAt = env.clock.now();
     const isInitiator = role === 'initiator';
-    const first = isInitiator ? this.#driver.start() : undefined;
+    const first = isInitiator ? driver.start() : undefined;
     const timeoutMs = isInitiator ? limits.handshakeTimeoutMs : limits.firstHandshakeTimeoutMs;
     this.#cancelTimeout = env.clock.schedule(timeoutMs, this.#onTimeout);
     connection.limitMessages(isInitiator ? limits.maxHandshakeBytes : limits.maxFirstHandshakeBytes);
@@ -136,20 +151,21 @@ class Opening {
       this.#channel.onRecord(message);
       return;
     }
-    if (this.#settled) return;
+    const driver = this.#driver;
+    if (this.#settled || driver === undefined) return;
     const isFirst = this.#isFirst;
     this.#isFirst = false;
-    if (isFirst && this.#options.role === 'responder') this.#onFirstMessage(message);
-    else if (this.#isWaiting) this.#onStep(this.#driver.refuse(OUT_OF_TURN));
-    else this.#onStep(this.#receive(message));
+    if (isFirst && this.#options.role === 'responder') this.#onFirstMessage(driver, message);
+    else if (this.#isWaiting) this.#onStep(driver.refuse(OUT_OF_TURN));
+    else this.#onStep(this.#receive(driver, message));
   }
 
   /** The stranger has spoken in time; the rest of its handshake has a limit of its own. */
-  #onFirstMessage(message: Uint8Array): void {
+  #onFirstMessage(driver: HandshakeDriver, message: Uint8Array): void {
     const elapsedMs = this.#options.env.clock.now() - this.#begunAt;
     this.#restartTimeout(Math.max(this.#limits.handshakeTimeoutMs - elapsedMs, 1));
     if (this.#ticket === undefined) {
-      this.#onStep(this.#receive(message));
+      this.#onStep(this.#receive(driver, message));
       return;
     }
     const kept = copyOf(message);
@@ -157,13 +173,13 @@ class Opening {
     this.#ticket.onFirstMessage(mayBegin => {
       if (this.#settled) return;
       this.#isWaiting = false;
-      this.#onStep(mayBegin ? this.#receive(kept) : this.#driver.refuse(NO_TIME));
+      this.#onStep(mayBegin ? this.#receive(driver, kept) : driver.refuse(NO_TIME));
     });
   }
 
-  #receive(message: Uint8Array): HandshakeStep {
+  #receive(driver: HandshakeDriver, message: Uint8Array): HandshakeStep {
     const ticket = this.#ticket;
-    return ticket === undefined ? this.#driver.receive(message) : ticket.run(() => this.#driver.receive(message));
+    return ticket === undefined ? driver.receive(message) : ticket.run(() => driver.receive(message));
   }
 
   #onStep(step: HandshakeStep): void {
@@ -196,11 +212,12 @@ class Opening {
 
   /** Later handshakes on this channel: the same policy and suite, the same peer, and bound to the first one. */
   #newRefresh(result: HandshakeResult): KeyRefresh {
-    // Only a first handshake is judged by `admit`: later ones leave out what it alone looks at.
-    const { remoteStatic: _, capabilities: _c, attestation: _a, env, ...policy } = this.#options;
     const limits = this.#limits;
-    const newDriver = (role: Role, refreshes: number): HandshakeDriver =>
-      new HandshakeDriver({
+    const { env, identity } = this.#options;
+    const newDriver = (role: Role, refreshes: number): HandshakeDriver => {
+      // Only a first handshake is judged by `admit`: later ones leave out what it alone looks at.
+      const { remoteStatic: _, capabilities: _c, attestation: _a, ...policy } = this.#options;
+      return new HandshakeDriver({
         ...policy,
         throttledTimers: this.#throttledTimers,
         role,
@@ -212,13 +229,14 @@ class Opening {
         now: env.clock.unix(),
         limits,
       });
+    };
     const answerTimeoutMs = Math.max(
       limits.handshakeTimeoutMs,
       result.throttledTimers ? limits.throttledPeerTimeoutMs : 0,
     );
     const { minKeyRefreshIntervalMs: minIntervalMs } = LIMITS;
     const { peer, certificate } = result;
-    const self = policy.identity.peer;
+    const self = identity.peer;
     const spread = env.rng.float();
     const { epoch } = certificate;
     return new KeyRefresh(
@@ -317,9 +335,11 @@ class Opening {
     if (this.#settled) return false;
     this.#settled = true;
     this.#cancelTimeout();
+    this.#cancelTimeout = nothing; // the timer is large, and would live as long as the channel
     if (!keepsChannel) this.#ticket?.onFailed();
     this.#leaveAdmission?.();
-    this.#driver.destroy();
+    this.#driver?.destroy();
+    this.#driver = undefined;
     if (!keepsChannel) this.#channel?.destroy();
     return true;
   }

@@ -1,22 +1,25 @@
 /** Cuts the stream of one lane back into messages. */
 import { MESSAGE_HEADER_BYTES, readU32 } from './record.js';
+import type { SectionSink } from './section-reader.js';
 
 /**
  * A message that lies within one record is handed on as a view of it, uncopied. One that spans records is collected in
  * a buffer that grows with what has arrived.
  */
 export class ReceiveLane {
+  readonly #rank: number;
   readonly #maxBytes: number;
-  readonly #onMessage: (message: Uint8Array) => void;
+  readonly #sink: Pick<SectionSink, 'onMessage'>;
   /** Bytes of a header that have come when a record ends within it. */
   #headerFilled = 0;
   #length = 0;
   #partial: Uint8Array | undefined;
   #filled = 0;
 
-  constructor(maxBytes: number, onMessage: (message: Uint8Array) => void) {
+  constructor(rank: number, maxBytes: number, sink: Pick<SectionSink, 'onMessage'>) {
+    this.#rank = rank;
     this.#maxBytes = maxBytes;
-    this.#onMessage = onMessage;
+    this.#sink = sink;
   }
 
   /** Takes `bytes[from, to)`. False when the peer announced a message above the limit: the stream is broken then. */
@@ -39,7 +42,7 @@ export class ReceiveLane {
       if (this.#length > this.#maxBytes) return false;
       if (to - at >= this.#length) {
         // Twice as fast as `subarray`, which asks for the species of the array first.
-        this.#onMessage(new Uint8Array(bytes.buffer, bytes.byteOffset + at, this.#length));
+        this.#sink.onMessage(new Uint8Array(bytes.buffer, bytes.byteOffset + at, this.#length), this.#rank);
         at += this.#length;
       } else {
         this.#partial = new Uint8Array(Math.min(this.#length, Math.max(2 * (to - at), 4_096)));
@@ -62,7 +65,7 @@ export class ReceiveLane {
     this.#filled = needed;
     if (needed === this.#length) {
       this.#partial = undefined;
-      this.#onMessage(partial);
+      this.#sink.onMessage(partial, this.#rank);
     }
     return end;
   }

@@ -32,6 +32,9 @@ const BULK_CUT_SHIFT = 2;
 /** An ack, an ask, and an end or a rekey. */
 const MAX_CONTROL_BYTES = 32;
 
+/** Written and sealed in one go: one for all channels. */
+const CONTROL = new Uint8Array(MAX_CONTROL_BYTES);
+
 export interface RecordSenderOptions {
   readonly env: Env;
   readonly connection: Connection;
@@ -61,7 +64,6 @@ export class RecordSender {
   /** Seals what follows the messages of the refresh that wait. */
   #nextTx: CipherState | undefined;
   readonly #parts: Uint8Array[] = [];
-  readonly #control = new Uint8Array(MAX_CONTROL_BYTES);
   #phase: 'corked' | 'flowing' | 'stopped' = 'corked';
   #queued = 0;
   #records = 0;
@@ -224,11 +226,6 @@ export class RecordSender {
     this.#flush();
   }
 
-  /** Gives memory back that an idle channel does not need. */
-  shrink(): void {
-    for (const lane of this.#lanes) lane.shrink();
-  }
-
   /** Drops the oldest of the lowest lanes down to this rank; nothing when that would not be enough. */
   #makeRoom(excess: number, rank: number): boolean {
     let droppable = 0;
@@ -340,7 +337,7 @@ export class RecordSender {
    * padding, which goes before it.
    */
   #putControl(now: Instant, asks: boolean, body: number, lastKind: number | undefined): number {
-    const control = this.#control;
+    const control = CONTROL;
     let at = 0;
     if (this.#ackDue) {
       this.#ackDue = false;

@@ -33,9 +33,7 @@ export class SectionReader {
   constructor(sink: SectionSink, credit: ReceiveCredit, maxMessageBytes: number) {
     this.#sink = sink;
     this.#credit = credit;
-    this.#lanes = PRIORITIES.map(
-      (_, rank) => new ReceiveLane(maxMessageBytes, message => this.#sink.onMessage(message, rank)),
-    );
+    this.#lanes = PRIORITIES.map((_, rank) => new ReceiveLane(rank, maxMessageBytes, sink));
   }
 
   /** The peer has ended: no more stream bytes may come. */

@@ -390,7 +390,6 @@ export class SecureChannel implements Channel {
       return;
     }
     if (verdict === 'silent' && this.#state !== 'held') this.#sender.ask();
-    this.#sender.shrink();
     if (this.#state === 'open') this.#onRefresh(at => this.#refresh.tick(at));
     if (!this.closed) this.#cancelTimer = this.#env.clock.schedule(this.#untilNextLook(now), this.#onTimer);
   };

@@ -163,14 +163,6 @@ export class SendLane {
     return length;
   }
 
-  /** Gives memory back that an idle lane does not need. */
-  shrink(): void {
-    if (this.#bytes > 0) return;
-    releaseSlab(this.#slab);
-    this.#slab = EMPTY_SLAB;
-    this.#slabEnd = 0;
-  }
-
   clear(): void {
     this.#runs = [];
     this.#head = 0;
@@ -205,10 +197,9 @@ export class SendLane {
   /** Begins a slab: the present one again when nothing waits in it, else another. */
   #begin(length: number, deadline: number): number {
     const needed = SECTION_HEADER_BYTES + length;
-    const { bytes, runs } = this.#slab;
-    if (runs > 0 || bytes.length < needed) {
-      if (runs === 0) releaseSlab(this.#slab);
-      this.#slab = takeSlab(needed, bytes.length);
+    if (this.#slab.runs > 0 || this.#slab.bytes.length < needed) {
+      if (this.#slab.runs === 0) releaseSlab(this.#slab);
+      this.#slab = takeSlab(needed, this.#runs.length === 0);
     }
     this.#slabEnd = needed;
     this.#pushRun(SECTION_HEADER_BYTES, needed, deadline, true);
@@ -282,6 +273,8 @@ export class SendLane {
     this.#runs.length = 0;
     this.#head = 0;
     this.#slabEnd = 0;
+    releaseSlab(this.#slab);
+    this.#slab = EMPTY_SLAB;
   }
 }
 
