@@ -85,6 +85,9 @@ export const LIMITS = {
   maxSessionQueueBytes: 4_194_304,
   /** Whoever steals the keys of a session reads on until the next Diffie-Hellman exchange. */
   sessionLifetimeMs: 3_600_000,
+  /** Handshakes that one peer begins while it has a session, and the burst: after each the layers above exchange keys anew. */
+  sessionHandshakesPerSecond: 1,
+  sessionHandshakeBurst: 10,
   /** Sessions of a node, as many as a roster has peers: idle ones are kept, since a handshake costs an order its deadline. */
   maxSessions: 4_096,
   replayWindow: 16_384,

@@ -52,9 +52,12 @@ export class Links {
     if (setup.purpose === 'join') {
       if (link === undefined) end.close('refused');
       else link.join(end, message);
-    } else if (link !== undefined && !link.connector.yields) end.close('superseded');
-    else if (!this.#responder.hasRoomFor(peer) || (link === undefined && !this.#makeRoom())) end.close('limit');
-    else this.#responder.respond(peer, end, message);
+      return;
+    }
+    const hasRoom = this.#responder.hasRoomFor(peer) && (link !== undefined || this.#makeRoom());
+    const refusal = hasRoom ? link?.refuses(this.#context.env.clock.now()) : 'limit';
+    if (refusal === undefined) this.#responder.respond(peer, end, message);
+    else end.close(refusal);
   }
 
   /** False while all links are in use. Otherwise the one that was idle for longest goes, when there are too many. */

@@ -7,7 +7,8 @@ import { concat, equalBytes } from '../bytes.js';
 import type { HandshakeResult } from '../channel/types.js';
 import { after, type Instant } from '../env.js';
 import type { PeerId } from '../identity/peer-id.js';
-import { type Candidate, Quarantine, type RouteEvent } from '../route/index.js';
+import { LIMITS } from '../limits.js';
+import { type Candidate, Quarantine, RateLimit, type RouteEvent } from '../route/index.js';
 import type { Chunk } from '../wire/index.js';
 import { Connector } from './connector.js';
 import type { MeshContext } from './context.js';
@@ -51,6 +52,7 @@ export class PeerLink implements SessionHost {
   readonly #keeper: PathKeeper;
   readonly #succession: Succession<SecureSession>;
   readonly #renewal: Renewal;
+  readonly #handshakes = new RateLimit(LIMITS.sessionHandshakesPerSecond, LIMITS.sessionHandshakeBurst);
   #remoteRun: Uint8Array | undefined;
   #waiters = 0;
   #pathlessSince: Instant | undefined;
@@ -91,6 +93,12 @@ export class PeerLink implements SessionHost {
   /** Nothing waits for it, here. */
   get isIdle(): boolean {
     return this.outbox.empty && this.#waiters === 0;
+  }
+
+  /** Whether the peer may begin a handshake now: undefined, or why not. */
+  refuses(now: Instant): 'superseded' | 'limit' | undefined {
+    if (!this.connector.yields) return 'superseded';
+    return this.#handshakes.take(now) ? undefined : 'limit';
   }
 
   /** Whether a session is worth having. */

@@ -6,10 +6,19 @@ import { instant, type LogFields, type Logger, silentLogger } from '../../lib/en
 import { AllowList, Identity, KnownPeers } from '../../lib/identity/index.js';
 import { Admission, type AdmitPeer } from '../../lib/mesh/admission.js';
 import type { MeshContext } from '../../lib/mesh/context.js';
+import { Links } from '../../lib/mesh/links.js';
 import { PathEnd } from '../../lib/mesh/path-end.js';
+import type { PathSetups } from '../../lib/mesh/path-setup.js';
 import { SessionKeys } from '../../lib/mesh/session-keys.js';
 import { SessionResponder } from '../../lib/mesh/session-responder.js';
-import { DATA_FORWARD, dataHeader, type NeighbourFrame, NO_TTL } from '../../lib/wire/index.js';
+import {
+  DATA_FORWARD,
+  dataHeader,
+  encodePacket,
+  type NeighbourFrame,
+  NO_TTL,
+  type PathSetup,
+} from '../../lib/wire/index.js';
 import { manualEnv } from '../support/manual-env.js';
 import { MeshWorld, type MeshWorldOptions } from '../support/mesh-world.js';
 
@@ -76,14 +85,17 @@ function world(admit?: AdmitPeer) {
     responder.respond(alice.peer, made.end, message);
     return made;
   };
-  return { env, alice, bob, context, responder, initiator, sessions, data, respond };
+  return { env, alice, bob, context, responder, initiator, sessions, data, respond, path };
 }
 
 /** The initiator's first packet. */
-function firstPacket(result: HandshakeResult, phase: 0 | 1 = 0): Uint8Array {
-  const header = dataHeader({ kind: DATA_FORWARD, label: 1, ttlMs: NO_TTL, urgent: false, phase, path: 0, packet: 0 });
+function firstPacket(result: HandshakeResult): Uint8Array {
+  const fields = { kind: DATA_FORWARD, label: 1, ttlMs: NO_TTL, urgent: false, phase: 0, path: 0, packet: 0 } as const;
+  const header = dataHeader(fields);
   const keys = new SessionKeys(result, instant(0), () => 0);
-  return concat(header, keys.seal(0, 0, header, Uint8Array.of(0)));
+  const hello = new Uint8Array(8).fill(1);
+  const packet = encodePacket({ elicits: true, atOnce: false, hello, receipts: [], chunks: [], close: false });
+  return concat(header, keys.seal(0, 0, header, packet));
 }
 
 function finish(driver: HandshakeDriver, reply: Uint8Array | undefined) {
@@ -153,6 +165,39 @@ t.test('a replayed first message of IK acts on nothing, and costs a place for 5 
   );
   t.ok(responder.hasRoomFor(alice.peer));
   t.ok(context.knownPeers.size === 1);
+});
+
+t.test('a peer that begins one session after the other is slowed down', async t => {
+  const { env, alice, context, initiator, path } = world();
+  let ups = 0;
+  const links = new Links(context, undefined as unknown as PathSetups, {
+    candidates: () => [],
+    deliver: () => undefined,
+    onState: () => {
+      ups += 1;
+    },
+    onProgress: () => undefined,
+    onRoute: () => undefined,
+  });
+  const begin = () => {
+    const driver = initiator();
+    const { end, replies, closed } = path();
+    const setup = { purpose: 'handshake', source: alice.peer } as PathSetup;
+    links.onArrival({ setup, end, message: driver.start() });
+    const [reply] = replies();
+    if (reply === undefined) return closed();
+    const { result, reply: third } = finish(driver, reply);
+    end.deliverMessage(third as Uint8Array);
+    end.deliverData(firstPacket(result));
+    return undefined;
+  };
+  const outcomes = Array.from({ length: 20 }, begin);
+  t.same(outcomes.slice(0, 11), new Array(11).fill(undefined), 'the first, and a burst of ten');
+  t.same(outcomes.slice(11), new Array(9).fill('limit'));
+  t.equal(ups, 11);
+  env.advance(1_000);
+  t.same([begin(), begin()], [undefined, 'limit'], 'then one per second');
+  links.close();
 });
 
 t.test('a first message that fails is answered with the one refusal, and forgotten', async t => {
