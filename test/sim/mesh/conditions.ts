@@ -10,7 +10,10 @@ export interface Conditions {
   readonly relays: number;
   /** By end: the relays that it keeps channels with. */
   readonly homes: readonly (readonly number[])[];
-  /** Pairs of relays that keep a channel with one another: a ring, in which two relays at most join any two ends. */
+  /**
+   * Pairs of relays, the first of which dials the second: a ring, in which two relays at most join any two ends. Some
+   * are dialled from both sides, at once.
+   */
   readonly trunks: readonly (readonly [number, number])[];
   readonly messagesPerEnd: number;
   readonly faultyMs: number;
@@ -34,6 +37,7 @@ export interface Conditions {
 export function drawConditions(rng: SeededRng, seed: number): Conditions {
   const [ends, relays] = [2 + rng.int(2), 3 + rng.int(3)];
   const indices = Array.from({ length: relays }, (_, i) => i);
+  const both = rng.fork('trunks dialled from both sides');
   const some = (probability: number, most: number): number => (rng.chance(probability) ? 1 + rng.int(most) : 0);
   return {
     realCrypto: seed % 5 === 0,
@@ -47,7 +51,10 @@ export function drawConditions(rng: SeededRng, seed: number): Conditions {
     ends,
     relays,
     homes: Array.from({ length: ends }, () => rng.shuffle(indices).slice(0, 2 + rng.int(2))),
-    trunks: indices.map(i => [i, (i + 1) % relays] as const),
+    trunks: indices.flatMap(i => {
+      const trunk = [i, (i + 1) % relays] as const;
+      return both.chance(0.4) ? [trunk, [trunk[1], trunk[0]] as const] : [trunk];
+    }),
     messagesPerEnd: 60,
     faultyMs: 4_000,
     sessionLifetimeMs: rng.fork('session').between(5_000, 10_000),
