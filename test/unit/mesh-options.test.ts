@@ -61,27 +61,32 @@ t.test('a pre-shared key: nobody without it, or with another, gets a channel or 
   t.same(closed.peers(), []);
 });
 
-t.test('admit sees the capabilities and the evidence of the other end, and may take its time', async t => {
-  const seen: (readonly [string, string, string, string])[] = [];
-  const admit =
-    (at: string) =>
-    async (_peer: string, { capabilities, attestation, context }: AdmissionEvidence): Promise<boolean> => {
-      await new Promise(resolve => setImmediate(resolve));
-      seen.push([at, context, toUtf8(capabilities), toUtf8(attestation)]);
-      return true;
-    };
-  let asked = 0;
-  const attestation = (): Uint8Array => fromUtf8(asked++ >= 0 ? 'quote' : '');
-  const [near, far] = await pair(
-    t,
-    { admit: admit('far'), capabilities: fromUtf8('relay'), attestation: fromUtf8('enclave') },
-    { admit: admit('near'), capabilities: fromUtf8('bot'), attestation },
-  );
-  await near.session(far.peerId);
-  const said = new Set(seen.map(entry => entry.join()));
-  t.ok(said.has('far,channel,bot,quote') && said.has('near,channel,relay,enclave'));
-  t.ok(asked >= 2, 'evidence is asked for anew');
-});
+t.test(
+  'admit sees capabilities and evidence of the other end, of channels and of sessions, and may take its time',
+  async t => {
+    const seen: (readonly [string, string, string, string])[] = [];
+    const admit =
+      (at: string) =>
+      async (_peer: string, { capabilities, attestation, context }: AdmissionEvidence): Promise<boolean> => {
+        await new Promise(resolve => setImmediate(resolve));
+        seen.push([at, context, toUtf8(capabilities), toUtf8(attestation)]);
+        return true;
+      };
+    let asked = 0;
+    const attestation = (): Uint8Array => fromUtf8(asked++ >= 0 ? 'quote' : '');
+    const [near, far] = await pair(
+      t,
+      { admit: admit('far'), capabilities: fromUtf8('relay'), attestation: fromUtf8('enclave') },
+      { admit: admit('near'), capabilities: fromUtf8('bot'), attestation },
+    );
+    await near.session(far.peerId);
+    const said = new Set(seen.map(entry => entry.join()));
+    for (const context of ['channel', 'session']) {
+      t.ok(said.has(`far,${context},bot,quote`) && said.has(`near,${context},relay,enclave`), context);
+    }
+    t.ok(asked >= 2, 'evidence is asked for anew');
+  },
+);
 
 t.test('both must agree: who admit or membership refuses gets nothing', async t => {
   const [refused] = await pair(t, { admit: () => false }, {});
