@@ -144,7 +144,7 @@ A case is two processes on loopback, client on core 0, server on core 1, which c
 All contenders of a row run right after one another, in an order that rotates; a ratio is the median of the rounds'
 ratios. Where other programs used more than ${QUIET_CORES} cores in every round the row is marked as disturbed: its rates and latencies
 tell of the others. \`processor time saved\` is how many times ours the peer's processor time is, per message of both ends together, per
-connection of the client; it holds nevertheless. \`ws\` and \`wss\` are the ws package without and with TLS 1.3, \`tls-aes\` is node:tls with AES-256-GCM, \`net-batch\` is node:net
+connection of the client; it suffers less from them, not nothing. \`ws\` and \`wss\` are the ws package without and with TLS 1.3, \`tls-aes\` is node:tls with AES-256-GCM, \`net-batch\` is node:net
 with one write per turn, \`libp2p-tcp\` is js-libp2p with Noise and yamux. Ours encrypt and authenticate both ends always;
 \`-hybrid\` adds ML-KEM-768 to the handshake, \`-spin\` is the option \`spin\` of \`nodeEnv\`, \`-large\` has a queue for messages of 1 MiB.${missing}`;
 }

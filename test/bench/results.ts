@@ -28,7 +28,7 @@ export interface Ratio {
   readonly ratio: number;
   /**
    * How many times the processor time of ours the peer's is, per message of both ends together, per connection of the
-   * client. It holds on a busy machine too, where rates tell who else was running.
+   * client. On a busy machine it suffers less than rates do, which tell who else was running.
    */
   readonly processor: number | undefined;
   readonly atLeast: number | undefined;
