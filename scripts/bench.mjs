@@ -1,9 +1,10 @@
-/** Runs a bench by name: `npm run bench -- browser|channel|path [options]`; `--help` after the name tells its options. */
+/** Runs a bench by name: `npm run bench -- browser|channel|handshake|path [options]`; `--help` after the name tells its options. */
 import { build } from './install.mjs';
 
 const BENCHES = {
   browser: '../test/bench/browser.ts',
   channel: '../test/bench/channel.ts',
+  handshake: '../test/bench/handshake.ts',
   path: '../test/bench/path.ts',
 };
 

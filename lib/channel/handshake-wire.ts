@@ -54,15 +54,9 @@ export function decodeProposal(reader: Reader): Proposal {
 /** What both ends must agree on: place, network and proposal. A changed header fails the first message that is encrypted. */
 export function prologue(
   { context, networkId, binding = EMPTY }: Pick<HandshakeOptions, 'context' | 'networkId' | 'binding'>,
-  proposal: Proposal,
+  proposal: Uint8Array,
 ): Uint8Array {
-  return new Writer(128)
-    .text('hopfair/1 handshake')
-    .text(context)
-    .text(networkId)
-    .raw(encodeProposal(proposal))
-    .raw(binding)
-    .finish();
+  return new Writer(128).text('hopfair/1 handshake').text(context).text(networkId).raw(proposal).raw(binding).finish();
 }
 
 export interface Payload {

@@ -41,6 +41,8 @@ export class HandshakeDriver {
   readonly #options: HandshakeOptions;
   #noise: HandshakeState | undefined;
   #proposal: Proposal | undefined;
+  /** The proposal as it stands in messages, prologue and payloads. */
+  #encoded: Uint8Array = EMPTY;
   #verified: Verified | undefined;
   #answered = false;
   #ended = false;
@@ -75,7 +77,7 @@ export class HandshakeDriver {
     const noise = this.#begin(proposal);
     // XX's first message is not encrypted yet: it carries nothing.
     const payload = proposal.pattern === 'IK' ? this.#payload() : EMPTY;
-    return concat(encodeProposal(proposal), noise.writeMessage(payload));
+    return concat(this.#encoded, noise.writeMessage(payload));
   }
 
   /** Takes the peer's next message. The bytes need to be valid during the call only. */
@@ -149,12 +151,13 @@ export class HandshakeDriver {
     const suite = suiteById(proposal.chosen);
     requireArgument(suite !== undefined, 'a suite that was just looked up');
     this.#proposal = proposal;
+    this.#encoded = encodeProposal(proposal);
     this.#noise = new HandshakeState({
       crypto,
       rng: random,
       protocolName: protocolName(proposal.pattern, suite, psk !== undefined),
       initiator: role === 'initiator',
-      prologue: prologue(this.#options, proposal),
+      prologue: prologue(this.#options, this.#encoded),
       staticKey: identity.staticKey,
       ...(role === 'initiator' && proposal.pattern === 'IK' && remoteStatic !== undefined && { remoteStatic }),
       ...(psk !== undefined && { psks: [psk] }),
@@ -164,14 +167,13 @@ export class HandshakeDriver {
 
   #payload(): Uint8Array {
     const { identity, capabilities = EMPTY, attestation = EMPTY, throttledTimers = false } = this.#options;
-    const proposal = encodeProposal(this.#agreed());
     const certificate = identity.certificate.bytes;
-    return encodePayload({ proposal, certificate, capabilities, attestation, throttledTimers });
+    return encodePayload({ proposal: this.#encoded, certificate, capabilities, attestation, throttledTimers });
   }
 
   #verify(payload: Payload, remoteStatic: Uint8Array): Verified {
     const { crypto, networkId, now, expectedPeer, identity } = this.#options;
-    if (!equalBytes(payload.proposal, encodeProposal(this.#agreed()))) {
+    if (!equalBytes(payload.proposal, this.#encoded)) {
       throw new HopfairError('SUITE_DOWNGRADED', 'the ends saw different proposals');
     }
     const certificate = verifyCertificate(crypto, payload.certificate, { networkId, now, staticKey: remoteStatic });

@@ -4,7 +4,7 @@ import type { CryptoProvider, DhKeyPair, Kem } from '../crypto/interface.js';
 import { HopfairError, invariant, requireArgument } from '../errors.js';
 import { type CipherState, TAG_LENGTH } from './cipher-state.js';
 import type { Exporter } from './exporter.js';
-import type { HandshakePattern, MessagePattern, PublicKeyToken, Token } from './patterns.js';
+import type { MessagePattern, PublicKeyToken, Token } from './patterns.js';
 import { type NoiseProtocol, parseProtocolName } from './protocol-name.js';
 import { SymmetricState } from './symmetric-state.js';
 
@@ -97,7 +97,7 @@ export class HandshakeState {
   constructor(options: HandshakeOptions, ephemerals: Ephemerals = {}) {
     const { crypto, protocolName, psks = [], remoteStatic, prologue = EMPTY } = options;
     const protocol = parseProtocolName(protocolName);
-    checkKeys(protocol.pattern, options);
+    checkKeys(protocol, options);
     this.#options = options;
     this.#protocol = protocol;
     this.#isPsk = psks.length > 0;
@@ -375,19 +375,13 @@ export class HandshakeState {
 }
 
 /** The caller's mistakes, found before the first message. */
-function checkKeys(pattern: HandshakePattern, options: HandshakeOptions): void {
+function checkKeys({ pattern, keys, pskCount }: NoiseProtocol, options: HandshakeOptions): void {
   const { initiator, staticKey, remoteStatic, psks = [] } = options;
-  const lines = [...pattern.preMessages, ...pattern.messages];
-  const needsStatic = lines.some(line => line.fromInitiator === initiator && line.tokens.includes('s'));
-  const knowsRemote = pattern.preMessages.some(line => line.fromInitiator !== initiator && line.tokens.includes('s'));
-  const pskTokens = pattern.messages.flatMap(m => m.tokens).filter(token => token === 'psk').length;
+  const { needsStatic, knowsRemote } = initiator ? keys.initiator : keys.responder;
   const { name } = pattern;
   requireArgument(!needsStatic || staticKey !== undefined, `${name} needs a static key pair on this side`);
   requireArgument(knowsRemote === (remoteStatic !== undefined), `${name}: remoteStatic missing or not expected`);
   requireArgument(remoteStatic === undefined || remoteStatic.length === DH_LENGTH, 'remoteStatic is 32 bytes');
-  requireArgument(psks.length === pskTokens, `${name} takes ${pskTokens} pre-shared keys`);
-  requireArgument(
-    psks.every(psk => psk.length === PSK_LENGTH),
-    'a pre-shared key is 32 bytes',
-  );
+  requireArgument(psks.length === pskCount, `${name} takes ${pskCount} pre-shared keys`);
+  for (const psk of psks) requireArgument(psk.length === PSK_LENGTH, 'a pre-shared key is 32 bytes');
 }

@@ -1,7 +1,13 @@
 /** Protocol names, Noise spec section 8: `Noise_XX_25519_ChaChaPoly_SHA256`. */
 import type { AeadName, HashName } from '../crypto/interface.js';
 import { HopfairError } from '../errors.js';
-import { type HandshakePattern, parsePattern } from './patterns.js';
+import { type HandshakePattern, type MessagePattern, type PreMessagePattern, parsePattern } from './patterns.js';
+
+/** Which static keys a side must have, and which it must know of the other, before the first message. */
+export interface KeyNeeds {
+  readonly needsStatic: boolean;
+  readonly knowsRemote: boolean;
+}
 
 export interface NoiseProtocol {
   readonly name: string;
@@ -11,12 +17,22 @@ export interface NoiseProtocol {
   readonly kem: 'MLKEM768' | undefined;
   readonly cipher: AeadName;
   readonly hash: HashName;
+  readonly keys: { readonly initiator: KeyNeeds; readonly responder: KeyNeeds };
+  readonly pskCount: number;
 }
 
 const CIPHERS: ReadonlySet<string> = new Set<AeadName>(['ChaChaPoly', 'AESGCM']);
 const HASHES: ReadonlySet<string> = new Set<HashName>(['SHA256', 'SHA512', 'BLAKE2s', 'BLAKE2b']);
 const isCipher = (text: string | undefined): text is AeadName => text !== undefined && CIPHERS.has(text);
 const isHash = (text: string | undefined): text is HashName => text !== undefined && HASHES.has(text);
+
+function keyNeeds({ preMessages, messages }: HandshakePattern, initiator: boolean): KeyNeeds {
+  const hasStatic = (line: PreMessagePattern | MessagePattern): boolean => line.tokens.some(token => token === 's');
+  return {
+    needsStatic: [...preMessages, ...messages].some(line => line.fromInitiator === initiator && hasStatic(line)),
+    knowsRemote: preMessages.some(line => line.fromInitiator !== initiator && hasStatic(line)),
+  };
+}
 
 function parse(name: string): NoiseProtocol {
   const [prefix, pattern = '', dh, cipher, hash, ...rest] = name.split('_');
@@ -30,7 +46,9 @@ function parse(name: string): NoiseProtocol {
   if ((kem !== undefined) !== parsed.messages.some(m => m.tokens.includes('e1'))) {
     throw refuse('the hfs modifier and a KEM belong together');
   }
-  return { name, pattern: parsed, dh: '25519', kem, cipher, hash };
+  const keys = { initiator: keyNeeds(parsed, true), responder: keyNeeds(parsed, false) };
+  const pskCount = parsed.messages.flatMap(m => m.tokens).filter(token => token === 'psk').length;
+  return { name, pattern: parsed, dh: '25519', kem, cipher, hash, keys, pskCount };
 }
 
 /** Names come from local configuration, never from a peer, so their number is small. */
