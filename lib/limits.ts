@@ -73,6 +73,8 @@ export const LIMITS = {
   maxNodeCapabilityBytes: 224,
   maxRelays: 2,
   maxEdgesPerNode: 256,
+  /** Channels with one peer while all but one of them end: two that were dialled at once, and some addresses of one node. */
+  maxChannelsPerPeer: 8,
   maxFrameBytes: 16_384,
   maxLabelsPerIngress: 1_024,
   maxLabelsPerSource: 64,

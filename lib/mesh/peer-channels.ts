@@ -7,9 +7,10 @@
  * second.
  */
 import type { Channel, ChannelHandler, Priority } from '../channel/index.js';
-import type { Cancel, Clock, Instant } from '../env.js';
+import type { Cancel, Clock } from '../env.js';
 import { HopfairError } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
+import { LIMITS } from '../limits.js';
 import type { ChannelHello } from '../wire/index.js';
 import { type ChannelFacts, judge, lostByPeer } from './duplicate-channels.js';
 
@@ -25,7 +26,6 @@ export interface PeerChannelsHost {
 
 interface Member extends ChannelFacts {
   readonly channel: Channel;
-  readonly since: Instant;
   /** It follows the present one because the peer had lost that. */
   replacesLost: boolean;
   cancelOverdue: Cancel | undefined;
@@ -69,36 +69,29 @@ export class PeerChannels {
   /** Takes a channel that was just opened. */
   adopt(channel: Channel, localLosses: number, remote: ChannelHello | undefined): void {
     const { role, handshakeHash } = channel;
-    const since = this.#clock.now();
     const member: Member = {
       channel,
       role,
       handshakeHash,
       localLosses,
       remote,
-      since,
       replacesLost: false,
       cancelOverdue: undefined,
     };
     const present = this.#current;
-    if (present === undefined) this.#begin(member);
-    else {
-      switch (judge(this.#self, this.#peer, member, present)) {
-        case 'stale':
-          channel.attach(ignoring);
-          channel.close();
-          return;
-        case 'restarted':
-          this.#abandon(new HopfairError('CHANNEL_CLOSED', 'the peer restarted', { retryable: true }));
-          this.#begin(member);
-          break;
-        case 'next':
-          this.#supersede(present, member);
-          break;
-        case 'present':
-          this.#decline(present, member);
-      }
+    const verdict = present === undefined ? 'first' : judge(this.#self, this.#peer, member, present);
+    const isTooMany = this.#leaving.size + 2 > LIMITS.maxChannelsPerPeer;
+    if (verdict === 'stale' || (isTooMany && verdict !== 'first' && verdict !== 'restarted')) {
+      channel.attach(ignoring);
+      channel.close();
+      return;
     }
+    if (verdict === 'restarted') {
+      this.#abandon(new HopfairError('CHANNEL_CLOSED', 'the peer restarted', { retryable: true }));
+    }
+    if (present === undefined || verdict === 'restarted') this.#begin(member);
+    else if (verdict === 'next') this.#supersede(present, member);
+    else this.#decline(present, member);
     channel.attach(this.#handlerOf(member));
   }
 
@@ -190,7 +183,7 @@ export class PeerChannels {
     if (current === undefined) return;
     const broken = this.#broken;
     this.#broken = undefined;
-    current.replacesLost = false;
+    if (this.#sending === current) current.replacesLost = false;
     if (broken !== undefined) {
       this.#host.onDown(broken);
       this.#host.onUp();

@@ -1,7 +1,10 @@
 import t from 'tap';
+import type { Channel } from '../../lib/channel/index.js';
 import { type UnixMs, unixMs } from '../../lib/env.js';
 import { Identity, KnownPeers, type PeerId } from '../../lib/identity/index.js';
 import { LIMITS } from '../../lib/limits.js';
+import { PeerChannels } from '../../lib/mesh/peer-channels.js';
+import { manualEnv } from '../support/manual-env.js';
 import { crypto, End, Net } from '../support/neighbour-ends.js';
 
 const bytes = (value: number): Uint8Array => new Uint8Array(32).fill(value);
@@ -96,6 +99,48 @@ t.test(
     t.same(a.received, [0]);
   },
 );
+
+t.test('a peer that opens channel after channel and confirms none has eight at most', async t => {
+  const env = manualEnv();
+  const ignore = (): void => undefined;
+  const host = { onUp: ignore, onDown: ignore, onMessage: ignore, onDrain: ignore, onEmpty: ignore };
+  const channels = new PeerChannels('hf1a' as PeerId, 'hf1b' as PeerId, env.clock, host);
+  const hello = { startedAtUnixMs: 1, runId: new Uint8Array(8), losses: 0, capabilities: new Uint8Array(0) };
+  let closed = 0;
+  for (let i = 0; i < 20; i++) {
+    const channel = {
+      role: 'responder',
+      handshakeHash: bytes(i),
+      confirmed: false,
+      ending: false,
+      close: () => {
+        closed += 1;
+      },
+    };
+    for (const name of ['attach', 'pause', 'resume', 'holdMessages', 'releaseMessages']) {
+      Object.assign(channel, { [name]: ignore });
+    }
+    channels.adopt(channel as unknown as Channel, 0, hello);
+  }
+  t.equal(closed, 20 - LIMITS.maxChannelsPerPeer);
+});
+
+t.test('a node with many addresses gets one channel', async t => {
+  const { net, a, b } = twoEnds(7);
+  b.start();
+  a.start(new Array(12).fill(b.address));
+  for (let at = 0; at < 500; at += 1) net.world.scheduler.after(at, () => a.send(b) && b.send(a));
+  await net.run(600);
+  t.equal(b.opened, 12);
+  t.same(b.received, a.sent);
+  t.same(a.received, b.sent);
+  t.ok(a.sent.length > 400);
+  t.same(a.channelTo(b)?.handshakeHash, b.channelTo(a)?.handshakeHash);
+  t.same([...a.ups, ...b.ups], ['up', 'up']);
+  t.same(new Set(a.neighbours?.connections.map(({ state }) => state)), new Set(['connected']));
+  await net.run(60_000);
+  t.equal(b.opened, 12, 'nobody dials again');
+});
 
 t.test('a refused, a lost and a dead address are retried, and each step is told with cause and next try', async t => {
   const { net, a, b } = twoEnds(3);
