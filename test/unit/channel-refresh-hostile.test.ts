@@ -225,6 +225,22 @@ t.test('a peer that lives but does not answer, or does not change over, is given
   t.equal(lazy.closes[0]?.code, 'KEY_REFRESH_FAILED', 'the old key of one direction is not kept');
 });
 
+t.test('a peer that declared throttled timers has ninety seconds to answer', async t => {
+  const victimLimits = { limits: { keyRefreshIntervalMs: 60_000 } };
+  const one = victim({ victim: victimLimits, peer: { throttledTimers: true } });
+  let asked: number | undefined;
+  let closed: number | undefined;
+  for (let ms = 0; ms < 200_000 && closed === undefined; ms += 1_000) {
+    one.env.advance(1_000);
+    one.attack(section(ASK));
+    if (messageOf(one, 1) !== undefined) asked ??= ms;
+    if (one.channel.closed) closed = ms;
+  }
+  const waitedMs = (closed ?? 0) - (asked ?? 0);
+  t.ok(waitedMs >= 89_000 && waitedMs <= 96_000, `${waitedMs} ms`);
+  t.equal(one.closes[0]?.code, 'KEY_REFRESH_FAILED');
+});
+
 t.test('whoever holds the old keys after a refresh can neither send nor read', async t => {
   const one = aged();
   const { tx, rx } = one.result;

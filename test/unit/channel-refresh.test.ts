@@ -242,9 +242,16 @@ t.test('a refresh costs the budget of handshakes; its interval is between a minu
   gate.charge = () => {
     charged++;
   };
-  const { env: time } = fast({}, { gate });
-  time.advance(HOUR_MS);
+  let asked = 0;
+  const admit = (): boolean => {
+    asked++;
+    return true;
+  };
+  const channel = fast({}, { gate, admit });
+  channel.env.advance(HOUR_MS);
+  t.same(refreshesOf(channel), [1, 1]);
   t.ok(charged >= 2);
+  t.equal(asked, 1, 'admit is asked about the first handshake alone');
   for (const keyRefreshIntervalMs of [59_999, HOUR_MS + 1, Number.NaN]) {
     t.throws(() => fast({ limits: { keyRefreshIntervalMs } } as Partial<ChannelOptions>), { code: 'INVALID_ARGUMENT' });
   }
