@@ -308,7 +308,8 @@ class Opening {
     this.#ticket?.leave();
     if (this.#channel !== undefined) this.#channel.onConnectionClose(cause);
     else if (!this.#settled) {
-      this.#fail(new HopfairError('HANDSHAKE_FAILED', 'the connection closed', { cause, retryable: true }));
+      const why = cause ?? new HopfairError('CONNECTION_LOST', 'the other end closed it', { retryable: true });
+      this.#fail(new HopfairError('HANDSHAKE_FAILED', 'the connection closed', { cause: why, retryable: true }));
     }
   }
 

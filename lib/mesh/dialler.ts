@@ -135,7 +135,7 @@ export class Dialler {
   #onOutcome(target: Target, { remoteStatic }: Expectations, outcome: PeerId | HopfairError): void {
     if (outcome instanceof HopfairError) {
       if (remoteStatic === undefined || outcome.code === 'NOT_ADMITTED') this.#onFailed(target, outcome);
-      else this.#askForKey(target, outcome);
+      else this.#onKeyFailed(target, outcome);
       return;
     }
     target.busy = false;
@@ -144,12 +144,19 @@ export class Dialler {
     else this.#retryLater(target, new HopfairError('CHANNEL_CLOSED', 'it did not last', { retryable: true }));
   }
 
-  /** IK failed: the peer has another key now, perhaps. XX on a new connection, at once and under the same policy. */
-  #askForKey(target: Target, { code }: HopfairError): void {
+  /**
+   * IK failed: the peer has another key now, perhaps. XX on a new connection, at once and under the same policy. But who
+   * closes without a word has no time for handshakes, and is not asked again at once.
+   */
+  #onKeyFailed(target: Target, error: HopfairError): void {
     const { env, knownPeers } = this.#context;
-    env.log.debug('known-key-failed', { address: target.address, code });
+    env.log.debug('known-key-failed', { address: target.address, code: error.code });
     const peer = whom(target);
     if (peer !== undefined) knownPeers.distrustKey(peer);
+    if (isWordless(error)) {
+      this.#onFailed(target, error);
+      return;
+    }
     target.busy = false;
     if (!this.#closed) this.#connect(target, undefined);
   }
@@ -197,6 +204,9 @@ export class Dialler {
     });
   }
 }
+
+const isWordless = ({ cause }: HopfairError): boolean =>
+  cause instanceof HopfairError && cause.code === 'CONNECTION_LOST';
 
 const whom = ({ peer, reached }: Target): PeerId | undefined => peer ?? reached;
 

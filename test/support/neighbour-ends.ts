@@ -32,6 +32,9 @@ export class End {
   readonly sent: number[] = [];
   readonly ups: string[] = [];
   readonly events: ConnectionEvent[] = [];
+  /** Closes every connection at the door, and counts them. */
+  isBusy = false;
+  turnedAway = 0;
   /** XX or IK, of every handshake that others began here. */
   readonly patterns: string[] = [];
   /** Channels that came to admission. */
@@ -118,6 +121,12 @@ export class End {
       listen: (address, limits, onConnection) => {
         if (transport.listen === undefined) throw new Error('the simulator listens');
         return transport.listen(address, limits, connection => {
+          if (this.isBusy) {
+            this.turnedAway += 1;
+            connection.attach({ onMessage: () => undefined, onDrain: () => undefined, onClose: () => undefined });
+            connection.close();
+            return;
+          }
           const { attach } = connection;
           connection.attach = handler => {
             let isFirst = true;

@@ -206,6 +206,22 @@ t.test('a known peer is dialled with IK; when that fails XX follows at once on a
   t.equal(connecting, 1, 'one try: the failure of IK did not count');
 });
 
+t.test('a known peer that closes without a word is not dialled again at once', async t => {
+  const { net, a, b } = twoEnds(8);
+  a.start([b]);
+  b.start();
+  await net.run(1_000);
+  b.isBusy = true;
+  a.events.length = 0;
+  a.channelTo(b)?.destroy();
+  await net.run(6_000);
+  t.match(a.states.slice(0, 3), ['waiting CHANNEL_CLOSED', 'connecting', 'waiting HANDSHAKE_FAILED']);
+  t.equal(b.turnedAway, a.states.filter(state => state === 'connecting').length, 'one connection each try');
+  b.isBusy = false;
+  await net.run(30_000);
+  t.same(b.patterns, ['XX', 'XX'], 'and it is asked for its key then');
+});
+
 t.test('an expired or superseded certificate gives no IK', t => {
   const known = new KnownPeers();
   const now = (days: number): UnixMs => unixMs(1e12 + days * 86_400_000);
