@@ -124,6 +124,7 @@ t.test('websocket: while the limit is low, close does not wait for the close fra
   one.connection.send([Uint8Array.of(0)]);
   one.connection.close();
   await ended;
+  for (let turn = 0; turn < 50; turn++) await new Promise(resolve => setImmediate(resolve));
   t.equal(isClosed, false, 'the stream ended before anybody lost patience');
   one.socket.end();
   t.same([...answer], [FIN | BINARY, 1, 0, 0x88, 2, 3, 0xe8], 'what was sent came, and the close frame');
