@@ -55,7 +55,7 @@ function turnAway(connection: Connection, { env }: ChannelOptions, events: Chann
   let isCancelled = false;
   connection.destroy();
   env.clock.defer(() => {
-    if (!isCancelled) events.onFailed(limitExceeded('too many handshakes'));
+    if (!isCancelled) events.onFailed(TURNED_AWAY);
   });
   return () => {
     isCancelled = true;
@@ -63,6 +63,9 @@ function turnAway(connection: Connection, { env }: ChannelOptions, events: Chann
 }
 
 const limitExceeded = (why: string): HopfairError => new HopfairError('LIMIT_EXCEEDED', why, { retryable: true });
+// Made once: under attack there would be thousands, and each would have its stack walked.
+const TURNED_AWAY: HopfairError = limitExceeded('too many handshakes');
+const EVICTED: HopfairError = limitExceeded('too many half-open connections');
 const NO_TIME: HopfairError = limitExceeded('no processor time is left for handshakes');
 const OUT_OF_TURN: HopfairError = new HopfairError(
   'HANDSHAKE_FAILED',
@@ -134,7 +137,7 @@ class Opening {
   evict(): void {
     const isPending = this.#settle(false);
     this.#connection.destroy();
-    if (isPending) this.#events.onFailed(limitExceeded('too many half-open connections'));
+    if (isPending) this.#events.onFailed(EVICTED);
   }
 
   get #throttledTimers(): boolean {

@@ -1,8 +1,10 @@
 /** The two processes of a run, victim and strangers, and how they are asked. */
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { availableParallelism, constants, setPriority } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { buildSync } from 'esbuild';
 import type { AttackOrder, AttackOutcome } from './strangers.js';
 import type { VictimOrder, VictimReady, VictimState } from './victim.js';
 
@@ -17,11 +19,17 @@ export function keepApart(victim: Victim, strangers: Strangers): void {
   if (!isApart) setPriority(strangers.pid, constants.priority.PRIORITY_LOW);
 }
 
-function start(file: string): ChildProcess {
-  return fork(fileURLToPath(new URL(file, import.meta.url)), {
-    execArgv: ['--import', 'tsx', '--expose-gc'],
-    serialization: 'advanced',
-  });
+/**
+ * Bundled first, as the product is: what runs a source as it is wraps its functions, and a good part of what one stranger
+ * costs would be that.
+ */
+function start(name: 'victim' | 'strangers'): ChildProcess {
+  const outfile = fileURLToPath(new URL(`../../dist/attack/${name}-${process.pid}.mjs`, import.meta.url));
+  const entry = fileURLToPath(new URL(`./${name}.ts`, import.meta.url));
+  buildSync({ entryPoints: [entry], outfile, bundle: true, platform: 'node', format: 'esm', packages: 'external' });
+  const child = fork(outfile, { execArgv: ['--expose-gc'], serialization: 'advanced' });
+  child.once('exit', () => rmSync(outfile));
+  return child;
 }
 
 async function answerOf<T>(child: ChildProcess): Promise<T> {
@@ -48,7 +56,7 @@ export class Victim {
   }
 
   static async start(): Promise<Victim> {
-    const child = start('./victim.ts');
+    const child = start('victim');
     return new Victim(child, await answerOf<VictimReady>(child));
   }
 
@@ -77,7 +85,7 @@ export class Victim {
 }
 
 export class Strangers {
-  readonly #child: ChildProcess = start('./strangers.ts');
+  readonly #child: ChildProcess = start('strangers');
 
   get pid(): number {
     return this.#child.pid as number;
