@@ -75,7 +75,7 @@ export class Victim {
   }
 
   stop(): void {
-    this.#child.disconnect();
+    if (this.#child.connected) this.#child.disconnect();
   }
 
   #ask<T>(order: VictimOrder): Promise<T> {
@@ -97,6 +97,6 @@ export class Strangers {
   }
 
   stop(): void {
-    this.#child.disconnect();
+    if (this.#child.connected) this.#child.disconnect();
   }
 }
