@@ -12,6 +12,9 @@ export interface Platform {
   readonly throttledTimers: boolean;
 }
 
+/** Turns are told apart by their number; who has not flushed for so long may come late by a turn, once. */
+const MAX_TURN = 0x3fffffff;
+
 declare const performance: { now(): number };
 declare const queueMicrotask: (fn: () => void) => void;
 
@@ -21,9 +24,12 @@ declare const queueMicrotask: (fn: () => void) => void;
  */
 class PlatformClock implements Clock {
   readonly #platform: Platform;
-  #due: (() => void)[] = [];
+  #due = new Batch();
+  #spare = new Batch();
   #late: (() => void)[] = [];
-  readonly #flushed = new Set<() => void>();
+  /** The last turn in which a function flushed. A Set that is cleared every turn would keep its old tables alive. */
+  readonly #flushedIn = new WeakMap<() => void, number>();
+  #turn = 0;
   #turnEnds = false;
 
   constructor(platform: Platform) {
@@ -43,11 +49,11 @@ class PlatformClock implements Clock {
   }
 
   defer(fn: () => void): void {
-    if (this.#flushed.has(fn)) {
+    if (this.#flushedIn.get(fn) === this.#turn) {
       this.#late.push(fn);
       return;
     }
-    this.#flushed.add(fn);
+    this.#flushedIn.set(fn, this.#turn);
     if (this.#due.push(fn) === 1) this.#platform.soon(this.#flush);
     if (this.#turnEnds) return;
     this.#turnEnds = true;
@@ -56,29 +62,54 @@ class PlatformClock implements Clock {
 
   readonly #flush = (): void => {
     const due = this.#due;
-    this.#due = [];
-    run(due);
+    this.#due = this.#spare;
+    due.run();
+    this.#spare = due;
   };
 
   readonly #endTurn = (): void => {
+    this.#turn = (this.#turn + 1) & MAX_TURN;
+    this.#turnEnds = false;
+    if (this.#late.length === 0) return;
     const late = this.#late;
     this.#late = [];
-    this.#flushed.clear();
-    this.#turnEnds = false;
-    run(late);
+    for (const fn of late) runAlone(fn);
   };
 }
 
-/** One failing flush must not cost the others theirs; its error is still nobody's but the process's. */
-function run(fns: readonly (() => void)[]): void {
-  for (const fn of fns) {
-    try {
-      fn();
-    } catch (error) {
-      queueMicrotask(() => {
-        throw error;
-      });
+/** Functions to run once, in memory that is kept: an array that is emptied gives its own back, every turn anew. */
+class Batch {
+  readonly #fns: (() => void)[] = [];
+  #length = 0;
+
+  /** Returns how many there are now. */
+  push(fn: () => void): number {
+    this.#fns[this.#length++] = fn;
+    return this.#length;
+  }
+
+  run(): void {
+    for (let i = 0; i < this.#length; i++) {
+      const fn = this.#fns[i] as () => void;
+      this.#fns[i] = nothing;
+      runAlone(fn);
     }
+    this.#length = 0;
+    if (this.#fns.length > MAX_KEPT) this.#fns.length = 0;
+  }
+}
+
+const MAX_KEPT = 256;
+const nothing = (): void => undefined;
+
+/** One failing flush must not cost the others theirs; its error is still nobody's but the process's. */
+function runAlone(fn: () => void): void {
+  try {
+    fn();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
   }
 }
 

@@ -6,7 +6,7 @@ import { formatHostPort, parseHostPort } from './address.js';
 import { InboxConnection } from './connection.js';
 import { FrameParser } from './frames.js';
 import { HIGH_WATER_BYTES } from './inbox.js';
-import { writeMessage } from './write-message.js';
+import { type Framing, writeMessage } from './write-message.js';
 
 export interface TcpOptions {
   /** A dial that has not connected after this fails. Default 10,000. */
@@ -16,6 +16,11 @@ export interface TcpOptions {
 }
 
 const SCHEMES = ['tcp'];
+
+const LENGTH_PREFIX: Framing = {
+  headerBytes: () => 4,
+  writeHeader: (target, length) => target.writeUInt32BE(length, 0),
+};
 
 class TcpConnection extends InboxConnection {
   readonly #socket: Socket;
@@ -55,9 +60,7 @@ class TcpConnection extends InboxConnection {
     if (this.closing || socket.destroyed) return false;
     let length = 0;
     for (let i = 0; i < parts.length; i++) length += (parts[i] as Uint8Array).length;
-    const header = Buffer.allocUnsafe(4);
-    header.writeUInt32BE(length, 0);
-    writeMessage(socket, header, parts, length);
+    writeMessage(socket, LENGTH_PREFIX, parts, length);
     this.full = socket.writableLength > HIGH_WATER_BYTES;
     return !this.full;
   }

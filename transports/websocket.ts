@@ -11,7 +11,7 @@ import { TrustedProxies } from './forwarded.js';
 import { HIGH_WATER_BYTES } from './inbox.js';
 import { listening } from './tcp.js';
 import { createUpgradeServer } from './upgrade-server.js';
-import { clientFrameHeader, serverFrameHeader } from './websocket-frame.js';
+import { CLIENT_FRAMES, SERVER_FRAMES } from './websocket-frame.js';
 import { writeMessage } from './write-message.js';
 
 export interface WebSocketOptions {
@@ -55,7 +55,7 @@ class NodeWebSocketConnection extends InboxConnection {
   #socket: Socket;
   /** Undefined until the HTTP upgrade is done. */
   #webSocket: WebSocket | undefined;
-  #header = serverFrameHeader;
+  #framing = SERVER_FRAMES;
   #isReading = false;
   #early: (readonly Uint8Array[])[] = [];
   /** Bytes that arrived and were no part of a whole message, while they are counted. */
@@ -75,7 +75,7 @@ class NodeWebSocketConnection extends InboxConnection {
   open(webSocket: WebSocket, socket: Socket, side: 'client' | 'server'): void {
     this.#webSocket = webSocket;
     this.#socket = socket;
-    this.#header = side === 'client' ? clientFrameHeader : serverFrameHeader;
+    this.#framing = side === 'client' ? CLIENT_FRAMES : SERVER_FRAMES;
     webSocket.on('message', (data: Buffer, isBinary: boolean) => this.#onMessage(data, isBinary));
     webSocket.on('error', error => this.#onError(error));
     webSocket.on('close', code => this.#onClose(code));
@@ -111,7 +111,7 @@ class NodeWebSocketConnection extends InboxConnection {
     const socket = this.#socket;
     let length = 0;
     for (let i = 0; i < parts.length; i++) length += (parts[i] as Uint8Array).length;
-    writeMessage(socket, this.#header(length), parts, length);
+    writeMessage(socket, this.#framing, parts, length);
     this.full = socket.writableLength > HIGH_WATER_BYTES;
     return !this.full;
   }
