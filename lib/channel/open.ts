@@ -4,11 +4,12 @@ import type { Cancel, Instant } from '../env.js';
 import { HopfairError, requireArgument } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { Connection } from '../transport.js';
+import { END_NOT_ADMITTED, END_UNDECIDED } from './end-reason.js';
 import type { HandshakeTicket } from './gate.js';
 import { HandshakeDriver } from './handshake.js';
 import { KeyRefresh, requireRefreshInterval } from './key-refresh.js';
 import { LengthBuckets } from './length-buckets.js';
-import { END_NOT_ADMITTED, END_UNDECIDED, INITIAL_CREDIT_BYTES } from './record.js';
+import { INITIAL_CREDIT_BYTES } from './record.js';
 import { SecureChannel } from './secure-channel.js';
 import type { ChannelEvents, ChannelLimits, ChannelOptions, HandshakeResult, HandshakeStep, Role } from './types.js';
 

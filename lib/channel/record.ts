@@ -36,11 +36,6 @@ export const KIND = {
   end: 11,
 } as const;
 
-export const END_DONE = 0;
-export const END_NOT_ADMITTED = 1;
-/** No verdict on the peer came in time, or too many were awaited. */
-export const END_UNDECIDED = 2;
-
 export const MORE_FOLLOWS = 0x80;
 
 export const SECTION_HEADER_BYTES = 4;

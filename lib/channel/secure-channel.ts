@@ -5,12 +5,13 @@ import { HopfairError } from '../errors.js';
 import type { Certificate, PeerId } from '../identity/index.js';
 import type { CipherState } from '../noise/index.js';
 import type { Connection } from '../transport.js';
+import { END_DONE, END_NOT_ADMITTED, isKnownReason, type Refusal, refusalOf } from './end-reason.js';
 import { HeldMessages } from './held-messages.js';
 import type { KeyRefresh, RefreshOutput } from './key-refresh.js';
 import type { LengthBuckets } from './length-buckets.js';
 import { LivenessWatch } from './liveness.js';
 import { ReceiveCredit } from './receive-credit.js';
-import { END_DONE, END_NOT_ADMITTED, END_UNDECIDED, lengthOf, rankOf } from './record.js';
+import { lengthOf, rankOf } from './record.js';
 import { RecordSender } from './record-sender.js';
 import { RoomWaiters } from './room-waiters.js';
 import { SectionReader, type SectionSink } from './section-reader.js';
@@ -44,9 +45,6 @@ export interface SecureChannelOptions {
 }
 
 const NO_OPTIONS: ChannelSendOptions = {};
-
-const protocolError = (why: string): HopfairError =>
-  new HopfairError('DECODE_FAILED', `the peer broke the protocol: ${why}`);
 
 /**
  * The channel takes over the connection's handler and the handshake's result, and answers for destroying both. The face,
@@ -228,7 +226,7 @@ export class SecureChannel implements Channel {
   }
 
   /** The peer is told, in an authenticated end, that it may not, or that nobody could say. */
-  refuse(reason: typeof END_NOT_ADMITTED | typeof END_UNDECIDED): void {
+  refuse(reason: Refusal): void {
     if (this.#state === 'held') this.#beginEnd(reason);
   }
 
@@ -244,7 +242,7 @@ export class SecureChannel implements Channel {
     this.#receivedRecords++;
     this.#liveness.onHeard(this.#env.clock.now());
     const broken = this.#reader.read(plaintext);
-    if (broken !== undefined) this.#finish(protocolError(broken));
+    if (broken !== undefined) this.#finish(new HopfairError('DECODE_FAILED', `the peer broke the protocol: ${broken}`));
     if (this.#confirmed) return;
     this.#confirmed = true;
     this.#options.onConfirmed();
@@ -310,13 +308,9 @@ export class SecureChannel implements Channel {
   }
 
   #onPeerEnd(reason: number): string | undefined {
-    if (reason === END_NOT_ADMITTED) {
-      this.#finishWhenDelivered(new HopfairError('NOT_ADMITTED', 'the peer did not admit this one'));
-    } else if (reason === END_UNDECIDED) {
-      const message = 'the peer could not decide in time whether to admit this one';
-      this.#finishWhenDelivered(new HopfairError('ADMISSION_UNDECIDED', message, { retryable: true }));
-    } else if (reason !== END_DONE) return 'an end of an unknown reason';
-    else if (this.#state === 'ended') this.#finishWhenDelivered(undefined);
+    if (!isKnownReason(reason)) return 'an end of an unknown reason';
+    const refusal = refusalOf(reason);
+    if (refusal !== undefined || this.#state === 'ended') this.#finishWhenDelivered(refusal);
     else if (this.#state !== 'held') {
       // Before admission nobody has what the peer sent: it is told that all arrived once that is true.
       this.#beginEnd(END_DONE);
