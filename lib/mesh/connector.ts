@@ -54,6 +54,11 @@ export class Connector {
     return this.#failures;
   }
 
+  /** A failed attempt is being slept off; `start` does not wait for it. */
+  get waiting(): boolean {
+    return this.#cancelRetry !== undefined;
+  }
+
   /** Tries at once unless an attempt is under way. */
   start(): void {
     if (this.#attempt !== undefined || !this.#host.wanted()) return;

@@ -272,8 +272,8 @@ export class PeerLink implements SessionHost {
       if (session.paths.length === 0) this.#replacePathless(now);
       else if (this.#renewal.isOverdue(now) || session.overused) this.#endSessions('superseded', false);
     }
-    this.keepPaths();
-    if (this.wanted) this.connector.start();
+    if (this.session !== undefined) this.keepPaths();
+    if (this.wanted && !this.connector.waiting) this.connector.start();
     if (this.session !== undefined) return true;
     if (this.outbox.expire(now)) this.#host.onProgress(this.peer);
     if (this.#remoteRun !== undefined) {

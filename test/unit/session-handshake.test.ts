@@ -318,12 +318,18 @@ t.test('a peer that has another static key by now is reached by XX at once, unde
   t.same(suites, ['XXpsk3', 'XXpsk3'], 'IK to the old key failed');
 });
 
-t.test('whom the application refuses gets no session, whoever begins it', async t => {
-  const { mesh, a, b, suites, got } = await pair({ node: { admit: (_peer, { context }) => context === 'channel' } });
+t.test('whom the application refuses gets no session, whoever begins it, and asks less and less often', async t => {
+  let asked = 0;
+  const admit: AdmitPeer = (_peer, { context }) => {
+    if (context === 'session') asked += 1;
+    return context === 'channel';
+  };
+  const { mesh, a, b, suites, got } = await pair({ node: { admit } });
   a.node.send(b.peer, 'numbers', Uint8Array.of(1));
   b.node.send(a.peer, 'numbers', Uint8Array.of(1));
   await mesh.run(20_000);
   t.same([suites, got], [[], []]);
+  t.ok(asked > 5 && asked < 40, `${asked} handshakes in 20 s`);
   t.notOk(a.node.peers().some(({ session }) => session));
 });
 
