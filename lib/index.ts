@@ -15,7 +15,7 @@ export {
   type SubmitOptions,
 } from './broadcast/index.js';
 export { powerOfTwoBuckets } from './channel/index.js';
-export { defaultCrypto } from './crypto/index.js';
+export { defaultCrypto, reproducibleCrypto } from './crypto/index.js';
 export type { CryptoProvider } from './crypto/interface.js';
 export type { Env, Instant, Logger, UnixMs } from './env.js';
 export { type NodeEnvOptions, nodeEnv } from './env-node.js';
