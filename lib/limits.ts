@@ -23,7 +23,7 @@ export const LIMITS = {
   handshakeBurst: 5,
   /** Share of one core that handshakes may take. */
   handshakeCpuShare: 0.2,
-  /** What they may take of it at once, in ms; strangers may have the upper half. */
+  /** What they may take of it at once, in ms; strangers may have half of both. */
   handshakeCpuBurstMs: 500,
   /** Addresses whose peers were admitted: half of the slots and of the time are kept for them, for so long. */
   trustedAddressMs: 600_000,

@@ -109,12 +109,13 @@ export class HandshakeGate {
   readonly #maxHalfOpen: number;
   readonly #perSecond: number;
   readonly #burst: number;
-  readonly #cpuBurstMs: number;
   readonly #trustMs: number;
   readonly #maxTrusted: number;
   readonly #maxRated: number;
   readonly #isExempt: (remoteAddress: string) => boolean;
   readonly #budget: TokenBucket;
+  /** What of it strangers may take: half. */
+  readonly #strangersBudget: TokenBucket;
   readonly #turns: Turns;
   /** Who may be evicted, the oldest first: strangers that have said nothing yet, or whose handshake has failed. */
   readonly #evictable = new Set<Entry>();
@@ -132,13 +133,15 @@ export class HandshakeGate {
     this.#maxHalfOpen = options.maxHalfOpen ?? LIMITS.maxHalfOpen;
     this.#perSecond = options.handshakesPerSecond ?? LIMITS.handshakesPerSecond;
     this.#burst = options.handshakeBurst ?? LIMITS.handshakeBurst;
-    this.#cpuBurstMs = options.cpuBurstMs ?? LIMITS.handshakeCpuBurstMs;
     this.#trustMs = options.trustMs ?? LIMITS.trustedAddressMs;
     this.#maxTrusted = options.maxTrustedAddresses ?? LIMITS.maxTrustedAddresses;
     this.#maxRated = options.maxRatedAddresses ?? LIMITS.maxRatedAddresses;
     this.#isExempt = options.isExempt ?? isLoopback;
     this.#turns = new Turns(clock);
-    this.#budget = new TokenBucket(this.#cpuBurstMs, options.cpuShare ?? LIMITS.handshakeCpuShare, clock.now());
+    const cpuShare = options.cpuShare ?? LIMITS.handshakeCpuShare;
+    const cpuBurstMs = options.cpuBurstMs ?? LIMITS.handshakeCpuBurstMs;
+    this.#budget = new TokenBucket(cpuBurstMs, cpuShare, clock.now());
+    this.#strangersBudget = new TokenBucket(cpuBurstMs / 2, cpuShare / 2, clock.now());
   }
 
   get stats(): HandshakeGateStats {
@@ -175,7 +178,7 @@ export class HandshakeGate {
         if (mayBegin()) this.#turns.add(() => onTurn(mayBegin()), trusted);
         else onTurn(false);
       },
-      run: work => this.#run(work),
+      run: work => this.#run(work, trusted),
       mayGoOn: () => this.#budget.level(this.#clock.now()) > 0,
       onFailed: () => {
         if (isIn && !trusted) this.#evictable.add(entry);
@@ -187,15 +190,17 @@ export class HandshakeGate {
 
   /** Strangers leave half of the budget to those who are known. */
   #mayBegin(trusted: boolean, now: Instant): boolean {
-    return this.#budget.level(now) > (trusted ? 0 : this.#cpuBurstMs / 2);
+    return this.#budget.level(now) > 0 && (trusted || this.#strangersBudget.level(now) > 0);
   }
 
-  #run<T>(work: () => T): T {
+  #run<T>(work: () => T, trusted: boolean): T {
     const begun = this.#clock.now();
     try {
       return work();
     } finally {
-      this.charge(this.#clock.now() - begun);
+      const elapsedMs = this.#clock.now() - begun;
+      this.charge(elapsedMs);
+      if (!trusted) this.#strangersBudget.take(Math.min(elapsedMs, MAX_CALL_MS), this.#clock.now());
     }
   }
 
