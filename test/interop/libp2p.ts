@@ -74,6 +74,7 @@ async function meet(order: Order): Promise<number> {
   const socket = connect({ port: order.port, host: '127.0.0.1', noDelay: true });
   const hungUp = once(socket, 'close');
   try {
+    await once(socket, 'connect'); // our end waits for it, whatever becomes of the case
     const raw = new SocketStream(socket, isInitiator ? 'outbound' : 'inbound');
     const remotePeer = peerIdFromPublicKey(publicKeyFromProtobuf(fromHex(order.remote.libp2p ?? '')));
     const secured = isInitiator

@@ -57,6 +57,7 @@ async function meet({ protocolName, role, port, remote }: Order): Promise<number
   const socket = connect({ port, host: '127.0.0.1', noDelay: true });
   const hungUp = once(socket, 'close');
   try {
+    await once(socket, 'connect'); // our end waits for it, whatever becomes of the case
     const isInitiator = role === 'initiator';
     const roleId = constants[isInitiator ? 'NOISE_ROLE_INITIATOR' : 'NOISE_ROLE_RESPONDER'];
     const state = noise.HandshakeState(protocolName, roleId);
