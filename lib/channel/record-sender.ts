@@ -315,7 +315,7 @@ export class RecordSender {
     }
     const taken = lane.take(max, now, this.#parts);
     this.#queued -= waiting - lane.bytes;
-    window.onSent(taken);
+    window.onSent(taken, now);
     return taken === 0 ? 0 : taken + SECTION_HEADER_BYTES;
   }
 

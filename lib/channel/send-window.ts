@@ -15,7 +15,7 @@ const NORMAL_EXTRA_BYTES = 65_536;
 /** Urgent messages may exceed the window by this, for the same reason. */
 const URGENT_EXTRA_BYTES = 16_384;
 /** The queue that bulk may build somewhere on the path, as time, or as a share of the base round trip if that is more. */
-const BULK_QUEUE_MS = 0.5;
+const BULK_QUEUE_MS = 0.25;
 const QUEUE_SHARE = 0.25;
 /** The queue that normal messages may build: enough to ride out the pauses of two busy event loops. */
 const NORMAL_QUEUE_MS = 5;
@@ -32,6 +32,8 @@ const HALF_RATE_MS = 500;
 const DRAIN_ROUNDS = 2;
 const DRAIN_SHARE = 0.5;
 const PROBES = 16;
+/** The offset asked for, the instant, what had been acknowledged by then, when that was, and when it had been sent. */
+const PROBE_FIELDS = 5;
 /** The receiver grants credit when it answers, so it must be asked often enough for that, too. */
 const MAX_ASK_BYTES = 524_288;
 
@@ -62,8 +64,12 @@ export class SendWindow {
   #asked = 0;
   #askBytes = INITIAL_BYTES / 4;
   #normalAskBytes = MIN_NORMAL_BYTES / 4;
-  /** Asks that are not answered yet, oldest first: the offset, the instant, and what was acknowledged when it left. */
-  readonly #asks = new Float64Array(3 * PROBES);
+  /** When the latest ack came, or when sending began anew with nothing under way. */
+  #ackedAt = 0;
+  /** When the latest ask that was answered had left, or likewise. */
+  #answeredAskAt = 0;
+  /** Asks that are not answered yet, oldest first, in four fields each. */
+  readonly #asks = new Float64Array(PROBES * PROBE_FIELDS);
   #firstProbe = 0;
   #probes = 0;
   /** A round begins when the one before it is acknowledged, and ends when what was sent by then is. */
@@ -103,7 +109,11 @@ export class SendWindow {
     return Math.min(this.#acked + bytes, this.#credit) - this.#sent;
   }
 
-  onSent(bytes: number): void {
+  onSent(bytes: number, now: number): void {
+    if (this.#sent === this.#acked) {
+      this.#ackedAt = now;
+      this.#answeredAskAt = now;
+    }
     this.#sent += bytes;
   }
 
@@ -125,7 +135,7 @@ export class SendWindow {
     this.#asked = this.#sent;
     if (this.#probes === PROBES) return;
     const at = (this.#firstProbe + this.#probes++) % PROBES;
-    this.#asks.set([this.#sent, now, this.#acked], 3 * at);
+    this.#asks.set([this.#sent, now, this.#acked, this.#ackedAt, this.#answeredAskAt], at * PROBE_FIELDS);
   }
 
   /** Takes an ack. False when it claims what cannot be: bytes never sent, or credit taken back. */
@@ -133,22 +143,29 @@ export class SendWindow {
     if (received < this.#acked || received > this.#sent || credit < this.#credit) return false;
     this.#acked = received;
     this.#credit = credit;
-    while (this.#probes > 0 && (this.#asks[3 * this.#firstProbe] as number) <= received) {
+    while (this.#probes > 0 && (this.#asks[this.#firstProbe * PROBE_FIELDS] as number) <= received) {
       this.#onAnswer(this.#firstProbe, now);
       this.#firstProbe = (this.#firstProbe + 1) % PROBES;
       this.#probes--;
     }
+    this.#ackedAt = now;
     if (received >= this.#roundEnd) this.#endRound(now);
     return true;
   }
 
   /**
-   * One round trip, and what was delivered in its course: measured from when the ask left, so that acks that come in a
-   * bunch after a pause do not look like a fast path.
+   * One round trip, and a sample of the rate as in BBR (draft-ietf-ccwg-bbr, section 4.1): what lay between the ack before
+   * the ask and the ask itself, over the time that its sending took or its acknowledging, whichever was longer. So neither
+   * acks that are few nor acks that come in a bunch after a pause look like a fast path.
    */
   #onAnswer(probe: number, now: number): void {
-    const rtt = now - (this.#asks[3 * probe + 1] as number);
-    if (rtt > 0) this.#rate.add((this.#acked - (this.#asks[3 * probe + 2] as number)) / rtt);
+    const at = probe * PROBE_FIELDS;
+    const asks = this.#asks;
+    const askedAt = asks[at + 1] as number;
+    const rtt = now - askedAt;
+    const interval = Math.max(now - (asks[at + 3] as number), askedAt - (asks[at + 4] as number));
+    if (interval > 0) this.#rate.add(((asks[at] as number) - (asks[at + 2] as number)) / interval);
+    this.#answeredAskAt = askedAt;
     if (now >= this.#halfEnds) {
       this.#olderRtt = this.#rtt;
       this.#rtt = Number.POSITIVE_INFINITY;

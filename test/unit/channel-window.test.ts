@@ -39,7 +39,7 @@ function saturate(path: Path, durationMs: number, priority: Priority = 'bulk'): 
     }
     while (window.room(priority) >= 4_096) {
       sent += 4_096;
-      window.onSent(4_096);
+      window.onSent(4_096, now);
       linkFreeAt = Math.max(linkFreeAt, now) + 4_096 / path.bytesPerMs;
       const isStuck = window.room(priority) < 4_096;
       const asked = window.shouldAsk(isStuck, priority === 'bulk');
@@ -96,11 +96,28 @@ t.test('the queue does not creep up while a sender saturates the path for minute
   t.ok(queueMs < 2, `${queueMs} ms`);
 });
 
+t.test('neither a late ask nor acks in a bunch look like a fast path', async t => {
+  const credit = Number.MAX_SAFE_INTEGER;
+  const grown = (askedAt: number, answeredAt: number): number => {
+    const window = new SendWindow();
+    window.onAsk(-0.1);
+    window.onAck(0, credit, 0);
+    // 100 KB leave in the course of 10 ms: 10 KB per ms, whatever the last of it looks like.
+    for (let now = 0; now < 10; now++) window.onSent(10_000, now);
+    window.onAsk(askedAt);
+    window.onLimited();
+    window.onAck(100_000, credit, answeredAt);
+    return window.bytes;
+  };
+  t.equal(grown(10, 10.1), 32_768, 'the floor: 10 KB per ms and 0.35 ms are less');
+  t.equal(grown(9, 10.1), 32_768);
+});
+
 t.test('a sender that does not use its window up keeps it, whatever the delay', async t => {
   const window = new SendWindow();
   const { bytes } = window;
   for (let now = 0; now < 1_000; now += 10) {
-    window.onSent(1_000);
+    window.onSent(1_000, now);
     window.onAsk(now);
     window.onAck((now / 10 + 1) * 1_000, Number.MAX_SAFE_INTEGER, now + (now > 500 ? 9 : 0.1));
   }
@@ -112,6 +129,6 @@ t.test('normal messages have more room than bulk on a slow path, urgent ones mor
   window.onAck(0, Number.MAX_SAFE_INTEGER, 0);
   const [bulk, normal, urgent] = [window.room('bulk'), window.room('normal'), window.room('urgent')];
   t.ok(bulk < normal && normal < urgent);
-  window.onSent(urgent);
+  window.onSent(urgent, 0);
   t.equal(window.room('urgent'), 0);
 });
