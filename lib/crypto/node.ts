@@ -10,6 +10,7 @@ import { isAcceptablePublicKey } from './ed25519-key.js';
 import type { Aead, AeadKey, AeadName, CryptoProvider, DhKeyPair, Hash, HashName, Signer } from './interface.js';
 import { mlKem768 } from './ml-kem.js';
 import { nodeMlKem768 } from './node-ml-kem.js';
+import { onAllocatedOutside } from './scavenges.js';
 
 type NodeCrypto = typeof import('node:crypto');
 
@@ -45,9 +46,16 @@ class NodeAeadKey implements AeadKey {
 
   sealParts(nonce: Uint8Array, aad: Uint8Array, parts: readonly Uint8Array[]): Uint8Array[] {
     const cipher = this.#cipher(nonce, aad);
-    const sealed = parts.map(part => plain(cipher.update(part)));
+    let length = 0;
+    const sealed: Uint8Array[] = [];
+    for (let i = 0; i < parts.length; i++) {
+      const part = parts[i] as Uint8Array;
+      length += part.length;
+      sealed.push(plain(cipher.update(part)));
+    }
     cipher.final();
     sealed.push(plain(cipher.getAuthTag()));
+    onAllocatedOutside(length);
     return sealed;
   }
 
@@ -58,6 +66,7 @@ class NodeAeadKey implements AeadKey {
     const decipher = this.#crypto.createDecipheriv(this.#algorithm as 'aes-256-gcm', this.#live(), nonce, TAG_OPTION);
     if (aad.length > 0) decipher.setAAD(aad);
     decipher.setAuthTag(ciphertext.subarray(length));
+    onAllocatedOutside(length);
     const plaintext = decipher.update(ciphertext.subarray(0, length));
     try {
       decipher.final();
