@@ -1,13 +1,12 @@
 /** Cuts a byte stream into messages behind their 4-byte big-endian lengths. */
 
 const HEADER_BYTES = 4;
-/** Up to this limit the other end is a stranger: channels raise it when it has authenticated. */
-const STRANGER_BYTES = 16_640;
+/** A buffer is at most so many times as long as what has arrived for it. */
+const MAX_AMPLIFICATION = 4;
 
 /**
  * Messages that lie within one chunk are handed on as views of it. One that straddles chunks is collected in a buffer
- * that grows with what has arrived, never with what was claimed: a stranger pays for every byte that it pins here. Peers
- * that have authenticated get the whole buffer at once, which saves a copy of most of what they send.
+ * that grows with what has arrived, never with what was claimed alone: whoever pins memory here has sent a quarter of it.
  */
 export class FrameParser {
   /** The largest frame; it may change between frames. */
@@ -69,9 +68,12 @@ export class FrameParser {
   #append(chunk: Uint8Array, from: number, to: number, total?: number): void {
     const needed = this.#filled + to - from;
     if (this.#partial === undefined || this.#partial.length < needed) {
-      const isTrusted = this.maxBytes > STRANGER_BYTES;
       const max = total ?? HEADER_BYTES + this.maxBytes;
-      const length = isTrusted && total !== undefined ? total : Math.min(max, Math.max(needed, 2 * this.#filled));
+      // Mostly a large part has come already, and the rest is not worth a second buffer.
+      const length = Math.min(
+        max,
+        total === undefined ? Math.max(needed, 2 * this.#filled) : needed * MAX_AMPLIFICATION,
+      );
       // Not zeroed first: only what was filled is ever handed on.
       const grown = Buffer.allocUnsafeSlow(length);
       if (this.#partial !== undefined) grown.set(this.#partial.subarray(0, this.#filled));
