@@ -23,8 +23,8 @@ export const LIMITS = {
   handshakeBurst: 5,
   /** Share of one core that handshakes may take. */
   handshakeCpuShare: 0.2,
-  /** What they may take of it at once, in ms; strangers may have half of both. */
-  handshakeCpuBurstMs: 500,
+  /** What they may take of it at once, in ms; strangers may have half of both. Channels that are open feel it as delay. */
+  handshakeCpuBurstMs: 100,
   /** Addresses whose peers were admitted: half of the slots and of the time are kept for them, for so long. */
   trustedAddressMs: 600_000,
   maxTrustedAddresses: 4_096,

@@ -18,7 +18,7 @@ export interface HandshakeGateOptions {
   readonly maxAdmissions?: number;
   /** Share of one core that handshakes may take. Default 0.2. */
   readonly cpuShare?: number;
-  /** Time of one core that handshakes may take at once; strangers may have half of it. Default 500. */
+  /** Time of one core that handshakes may take at once; strangers may have half of it. Default 100. */
   readonly cpuBurstMs?: number;
   /** Addresses whose peers were admitted: for how long that counts, and how many are remembered. Default 600,000; 4,096. */
   readonly trustMs?: number;
