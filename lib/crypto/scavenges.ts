@@ -8,7 +8,7 @@
 /** So many bytes outside of the heap … */
 const OUTSIDE_BYTES = 65_536;
 /** … are worth so many words within, which live until the next time. */
-const INSIDE_WORDS = 3_000;
+const INSIDE_WORDS = 4_096;
 
 let outsideBytes = 0;
 /** Reachable, or the compiler would leave the allocation out. */
