@@ -151,7 +151,9 @@ export class Neighbours {
         },
         onFailed: error => {
           this.#opening.delete(giveUp);
-          env.log.info('channel-failed', { address: connection.remoteAddress, role, code: error.code });
+          // Whom we dialled matters to the operator; strangers who fail are many, and fill a log at will.
+          const level = role === 'initiator' ? 'info' : 'debug';
+          env.log[level]('channel-failed', { address: connection.remoteAddress, role, code: error.code });
           done(error);
         },
       },
