@@ -71,7 +71,8 @@ export const LIMITS = {
   // mesh (overlay.md)
   /** Capabilities that an application gives its node; the rest of `maxCapabilityBytes` is the node's own. */
   maxNodeCapabilityBytes: 224,
-  maxRelays: 2,
+  /** On one route: three where two give fewer than two disjoint paths. */
+  maxRelays: 3,
   maxEdgesPerNode: 256,
   /** Channels with one peer while all but one of them end: two that were dialled at once, and some addresses of one node. */
   maxChannelsPerPeer: 8,

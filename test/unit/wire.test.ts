@@ -1,6 +1,6 @@
 import t from 'tap';
 import { HopfairError } from '../../lib/errors.js';
-import { peerIdOf } from '../../lib/identity/index.js';
+import { type PeerId, peerIdOf } from '../../lib/identity/index.js';
 import {
   DATA_BACKWARD,
   DATA_FORWARD,
@@ -30,8 +30,9 @@ import {
   setDataTtl,
 } from '../../lib/wire/index.js';
 
-const peers = [1, 2, 3, 4].map(byte => peerIdOf(new Uint8Array(32).fill(byte)));
-const [a, b, c, d] = peers as [(typeof peers)[0], (typeof peers)[0], (typeof peers)[0], (typeof peers)[0]];
+const peers = [1, 2, 3, 4, 5, 6].map(byte => peerIdOf(new Uint8Array(32).fill(byte)));
+type Six = [PeerId, PeerId, PeerId, PeerId, PeerId, PeerId];
+const [a, b, c, d, e, f] = peers as Six;
 const bytes = (...values: number[]): Uint8Array => Uint8Array.from(values);
 const signature = new Uint8Array(64).fill(9);
 
@@ -133,7 +134,8 @@ t.test('what a route, a receipt, a chunk or a list must not say is refused', asy
   const refused = { code: 'DECODE_FAILED' };
   t.throws(() => decodePathSetup(encodePathSetup({ ...setup, relays: [c, c] })), refused, 'a relay twice');
   t.throws(() => decodePathSetup(encodePathSetup({ ...setup, relays: [a] })), refused, 'the source as relay');
-  t.throws(() => decodePathSetup(encodePathSetup({ ...setup, relays: [c, d, c] })), refused, 'three relays');
+  t.same(decodePathSetup(encodePathSetup({ ...setup, relays: [c, d, e] })).relays, [c, d, e], 'three relays pass');
+  t.throws(() => decodePathSetup(encodePathSetup({ ...setup, relays: [c, d, e, f] })), refused, 'four relays');
   const edges = [...linkState.edges, ...linkState.edges];
   t.throws(() => decodeLinkState(encodeLinkState({ ...linkState, edges })), refused, 'a neighbour twice');
   const self = [{ peer: a, costMs: 1 }];
