@@ -35,6 +35,8 @@ export interface Copy<T> {
   readonly sentAt: Instant;
   /** Its receipt did not come within the PTO. */
   missed: boolean;
+  /** It came, as a receipt over another path says: whatever becomes of its own receipt, it was not lost. */
+  arrived: boolean;
   receiptedAt: Instant | undefined;
 }
 
@@ -104,6 +106,7 @@ export class FlowPath<T> {
     for (const copy of this.overdue.values()) {
       if (now < this.#lostAt(copy)) break;
       this.#remove(copy);
+      if (copy.arrived) continue;
       this.loss.lost(now);
       any = true;
     }

@@ -35,6 +35,11 @@ export type FlowInput<T> =
       readonly ranges: readonly PacketRange[];
       readonly delayMs: number;
     }
+  /**
+   * These packets of `path` came, but the receipt did not travel over it: their payloads are settled and they are not
+   * lost, while RTT and silence of the path are judged by its own receipts only.
+   */
+  | { readonly kind: 'arrived'; readonly path: number; readonly ranges: readonly PacketRange[] }
   /** Sends the payload once over this path, to learn whether it still works. */
   | { readonly kind: 'probe'; readonly path: number; readonly payload: T; readonly bytes: number }
   | { readonly kind: 'tick' };

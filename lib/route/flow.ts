@@ -122,6 +122,9 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
       case 'receipt':
         this.#receipt(input.path, input.ranges, input.delayMs, effects, now);
         break;
+      case 'arrived':
+        this.#arrived(input.path, input.ranges, effects);
+        break;
       case 'probe':
         this.#probe(input.path, input.payload, input.bytes, effects, now);
         break;
@@ -243,7 +246,7 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     receiptAtOnce: boolean,
   ): void {
     const packet = this.allotPacket(path.id);
-    const copy: Copy<T> = { item, path, packet, sentAt: now, missed: false, receiptedAt: undefined };
+    const copy: Copy<T> = { item, path, packet, sentAt: now, missed: false, arrived: false, receiptedAt: undefined };
     item.copies.push(copy);
     path.add(copy);
     this.#late.delete(item);
@@ -296,6 +299,18 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     if (newest !== undefined) this.#sampleRtt(path, newest, delayMs, effects, now);
     // It works again: what backed off need not wait any longer.
     if (wasSilent && path === this.active) for (const item of this.#late.keys()) this.#retransmit(item, effects, now);
+  }
+
+  #arrived(id: number, ranges: readonly PacketRange[], effects: Effects<T>): void {
+    const path = this.#paths.get(id);
+    if (path === undefined || (ranges[0]?.last ?? 0) >= (this.#nextPacket[id] ?? 0)) return;
+    for (const copies of [path.overdue, path.waiting]) {
+      for (const copy of copies.values()) {
+        if (copy.arrived || !inRanges(ranges, copy.packet)) continue;
+        copy.arrived = true;
+        this.#settle(copy.item, 'receipted', effects);
+      }
+    }
   }
 
   #sampleRtt(path: FlowPath<T>, copy: Copy<T>, delayMs: number, effects: Effects<T>, now: Instant): void {
