@@ -9,6 +9,12 @@
 export type { AdmissionEvidence, AdmitPeer } from './admission.js';
 export { type CreateIdentityOptions, createIdentity } from './create-identity.js';
 export { createNode } from './create-node.js';
+export {
+  type CandidateExplanation,
+  explanationText,
+  type PathExplanation,
+  type PeerExplanation,
+} from './explanation.js';
 export { MeshNode } from './mesh-node.js';
 export type { DeliveryClass, Messaging, SendOptions, Service } from './messaging.js';
 export type { CompleteNodeOptions, NodeChannelLimits, NodeOptions } from './node-options.js';

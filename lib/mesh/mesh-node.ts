@@ -3,15 +3,16 @@
  * see. Everything in it is synchronous; promises exist only at the face.
  */
 import { EventEmitter } from 'eventemitter3';
-import type { Cancel, Instant } from '../env.js';
+import type { Cancel } from '../env.js';
 import { HopfairError, requireArgument } from '../errors.js';
 import { KnownPeers } from '../identity/known-peers.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { LIMITS } from '../limits.js';
-import { type Candidate, candidatePaths, describeRoute, explain, LinkStateDatabase } from '../route/index.js';
+import { type Candidate, candidatePaths, LinkStateDatabase } from '../route/index.js';
 import { decodeNeighbourFrame, isDataFrame, type NeighbourFrame } from '../wire/index.js';
 import { Admission } from './admission.js';
 import type { MeshContext } from './context.js';
+import { explainPeer, explanationText, type PeerExplanation, snapshotsOf } from './explanation.js';
 import { LinkStateFlood } from './link-state-flood.js';
 import { Links } from './links.js';
 import type { SendOptions, Service } from './messaging.js';
@@ -353,17 +354,22 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
     return this.#neighbours.connections;
   }
 
+  explain(peer: PeerId): PeerExplanation {
+    const { clock } = this.#context.env;
+    return explainPeer(peer, this.#links.get(peer), this.#candidatesTo(peer), this.#whyUnreachable(peer), clock.now());
+  }
+
+  #whyUnreachable(peer: PeerId): string {
+    const { membership, env } = this.#context;
+    if (peer === this.self) return 'it is this node';
+    if (!membership.isAdmitted(peer, env.clock.unix())) return 'it is no member';
+    if (this.#neighbours.peers.length === 0) return 'this node has no channel to anybody';
+    if (this.#graph.get(peer) === undefined) return 'its list of edges was not heard: it is down, or too far away';
+    return `no relay leads to it over ${LIMITS.maxRelays} hops`;
+  }
+
   why(peer: PeerId): string {
-    const link = this.#links.get(peer);
-    const candidates = this.#candidatesTo(peer).map(({ route, costMs }) => `${describeRoute(route)} (${costMs} ms)`);
-    const lines = [`candidates: ${candidates.join(', ') || 'none'}`];
-    if (link === undefined) return [...lines, 'nothing was sent to it yet'].join('\n');
-    for (const route of snapshotsOf(link, this.#context.env.clock.now())) {
-      const barred = route.quarantined ? ', quarantined' : '';
-      const numbers = `RTT ${route.rttMs.toFixed(1)} ms, PTO ${route.ptoMs.toFixed(1)} ms`;
-      lines.push(`${route.role}: ${describeRoute(route.route)} (${numbers}${barred})`);
-    }
-    return [...lines, ...link.events.map(event => `at ${event.atMs.toFixed(1)}: ${explain(event)}`)].join('\n');
+    return explanationText(this.explain(peer));
   }
 
   /** Counters of this node as a relay: what it forwarded, what it dropped, which set-ups it refused and why. */
@@ -403,18 +409,4 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       throw new HopfairError('NOT_ADMITTED', `${peer} is not a member of ${this.#context.networkId}`);
     }
   }
-}
-
-function snapshotsOf(link: PeerLink, now: Instant): RouteSnapshot[] {
-  const flow = link.session?.flow;
-  if (flow === undefined) return [];
-  return [...flow.paths].map(path => ({
-    flow: link.peer,
-    route: path.route,
-    role: path === flow.active ? 'active' : path === flow.standby ? 'standby' : 'spare',
-    rttMs: path.rtt.smoothedMs,
-    ptoMs: path.rtt.ptoMs,
-    inFlightBytes: path.window.inFlight,
-    quarantined: flow.barred(path.route, now),
-  }));
 }

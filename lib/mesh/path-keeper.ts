@@ -47,6 +47,15 @@ export class PathKeeper {
     }
   }
 
+  /** Why a candidate is not set up, for explanations. */
+  whyUnset(key: string, now: Instant): string {
+    if (this.#pending.has(key)) return 'being set up';
+    const failure = this.#failures.get(key);
+    if (failure === undefined) return 'not needed: enough others are set up';
+    const waitMs = Math.max(0, failure.notBefore - now);
+    return `set-up failed ${failure.count} times, tried again after ${Math.round(waitMs)} ms`;
+  }
+
   stop(): void {
     for (const { end, stopTimer } of this.#pending.values()) {
       stopTimer();

@@ -8,7 +8,7 @@ import type { HandshakeResult } from '../channel/types.js';
 import { after, type Instant } from '../env.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { LIMITS } from '../limits.js';
-import { type Candidate, Quarantine, RateLimit, type RouteEvent } from '../route/index.js';
+import { type Candidate, Quarantine, RateLimit, type Route, type RouteEvent } from '../route/index.js';
 import type { Chunk } from '../wire/index.js';
 import { Connector } from './connector.js';
 import type { MeshContext } from './context.js';
@@ -119,6 +119,19 @@ export class PeerLink implements SessionHost {
       return this.#quarantine.bars(key, now) ? 2 : 1;
     };
     return [...this.#host.candidates(this.peer)].sort((a, b) => rank(a) - rank(b));
+  }
+
+  /** For how long the route is barred from voluntary use; 0 when it is not. */
+  barredForMs(route: Route, now: Instant): number {
+    return this.#quarantine.remainingMs(route.join('>'), now);
+  }
+
+  /** Why a candidate carries nothing, for explanations. */
+  whyUnused(route: Route, now: Instant): string {
+    if (this.session === undefined) return 'no session yet';
+    const barredForMs = this.barredForMs(route, now);
+    if (barredForMs > 0) return `quarantined for ${Math.round(barredForMs)} ms`;
+    return this.#keeper.whyUnset(route.join('>'), now);
   }
 
   /** Somebody waits for the session without having anything to send. Returns how to stop waiting. */

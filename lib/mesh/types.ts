@@ -3,6 +3,7 @@ import type { EventEmitter } from 'eventemitter3';
 import type { ErrorCode } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
 import type { Route, RouteEvent } from '../route/explain.js';
+import type { PeerExplanation } from './explanation.js';
 import type { Messaging, SendOptions } from './messaging.js';
 
 /** A frame as the operator of a relay sees it: whence, whither, how large, when, and its lane; never what it says. */
@@ -153,7 +154,9 @@ export interface Node extends Messaging, Pick<EventEmitter<NodeEvents>, 'on' | '
   peers(): readonly PeerSnapshot[];
   /** The addresses that this node keeps channels to, those included where nobody was reached yet. */
   connections(): readonly ConnectionSnapshot[];
-  /** Explains, in lines for people, the present routes to a peer and the last decisions about them. */
+  /** The present routes to a peer, those that could be taken and why they are not, and the last decisions, as data. */
+  explain(peer: PeerId): PeerExplanation;
+  /** `explain`, in lines for people: the present routes to a peer and the last decisions about them. */
   why(peer: PeerId): string;
   /**
    * Takes nothing new from the application from now on: `send`, `publish`, `session` and `subscribe` throw INVALID_STATE.

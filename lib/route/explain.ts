@@ -45,19 +45,20 @@ export interface RouteEvent {
 
 const abbreviate = (peer: PeerId): string => (peer.length > 14 ? `${peer.slice(0, 11)}…` : peer);
 
-/** A route for people: `direct`, or its relays joined by arrows. */
-export function describeRoute(route: Route | undefined): string {
+/** A route for people: `direct`, or its relays joined by arrows. `nameOf` gives names that people know them by. */
+export function describeRoute(route: Route | undefined, nameOf: (peer: PeerId) => string = abbreviate): string {
   if (route === undefined) return 'no path';
-  return route.length === 0 ? 'direct' : route.map(abbreviate).join(' > ');
+  return route.length === 0 ? 'direct' : route.map(peer => nameOf(peer)).join(' > ');
 }
 
 /** One event as one line of text. */
-export function explain(event: RouteEvent): string {
+export function explain(event: RouteEvent, nameOf: (peer: PeerId) => string = abbreviate): string {
+  const describe = (route: Route | undefined): string => describeRoute(route, nameOf);
   const numbers = `measured ${round(event.measured)} ${event.unit}, threshold ${round(event.threshold)}`;
-  const losers = event.alternatives.map(other => `${describeRoute(other.route)}: ${other.reason}`).join('; ');
+  const losers = event.alternatives.map(other => `${describe(other.route)}: ${other.reason}`).join('; ');
   const lasts = event.lastsMs === undefined ? '' : ` for ${round(event.lastsMs)} ms`;
-  const change = event.kind === 'quarantine' ? '' : ` -> ${describeRoute(event.to)}`;
-  const head = `${event.kind} ${describeRoute(event.from)}${change}${lasts}`;
+  const change = event.kind === 'quarantine' ? '' : ` -> ${describe(event.to)}`;
+  const head = `${event.kind} ${describe(event.from)}${change}${lasts}`;
   return `${head} because of ${event.trigger} (${numbers}) after ${round(event.ms)} ms${losers && `; not ${losers}`}`;
 }
 

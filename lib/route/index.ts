@@ -17,6 +17,7 @@ export {
   type VerifiedLinkState,
   verifiedLinkState,
 } from './link-state.js';
+export type { LossWindow } from './loss.js';
 export { Quarantine } from './quarantine.js';
 export { MAX_RECEIPT_RANGES, type PacketRange, ReceiptRanges, ReplayWindow } from './ranges.js';
 export { MAX_RECEIPT_DELAY_MS } from './rtt.js';

@@ -10,6 +10,12 @@ export interface LossVerdict {
   readonly windowMs: number;
 }
 
+export interface LossWindow {
+  readonly windowMs: number;
+  readonly sent: number;
+  readonly lost: number;
+}
+
 /** Share of loss that is tolerated and the least number of losses that prove anything, for each window. */
 const WINDOWS = [
   { windowMs: 10_000, share: 0.1, minLost: 5 },
@@ -63,6 +69,15 @@ export class LossMeter {
   /** A packet that was counted as sent turned out lost. */
   lost(nowMs: number): void {
     for (const { counts } of this.#windows) counts.count(nowMs, 0, 1);
+  }
+
+  /** What was sent and lost in each window, for explanations. */
+  get windows(): readonly LossWindow[] {
+    return this.#windows.map(({ limit, counts }) => ({
+      windowMs: limit.windowMs,
+      sent: counts.sent,
+      lost: counts.lost,
+    }));
   }
 
   /** The first window whose loss is above what it tolerates. */

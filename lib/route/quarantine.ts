@@ -42,7 +42,12 @@ export class Quarantine {
   }
 
   bars(route: string, now: Instant): boolean {
+    return this.remainingMs(route, now) > 0;
+  }
+
+  /** For how long the route is still barred; 0 when it is not. */
+  remainingMs(route: string, now: Instant): number {
     const sentence = this.#sentences.get(route);
-    return sentence !== undefined && now < sentence.until;
+    return sentence === undefined ? 0 : Math.max(0, sentence.until - now);
   }
 }
