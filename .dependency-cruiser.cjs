@@ -64,6 +64,7 @@ module.exports = {
       '^lib/crypto/',
       platformFiles,
     ]),
+    only('view-shows-the-mesh', room('view'), [room('mesh'), room('identity')]),
     {
       name: 'lib-never-transports',
       severity: 'error',

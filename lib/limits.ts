@@ -97,6 +97,12 @@ export const LIMITS = {
   /** Bytes that wait at a relay for one neighbour. */
   maxEgressQueueBytes: 4_194_304,
 
+  // view
+  /** Connections to the view of a node at once: people and scrapers, not a load. */
+  maxViewConnections: 64,
+  /** A path with a peer id in it, and a prefix. */
+  maxViewUrlBytes: 512,
+
   // application payloads (encodePayload, decodePayload)
   /** Arrays and maps inside each other: what walks a decoded value may recurse. */
   maxPayloadDepth: 32,

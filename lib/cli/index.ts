@@ -1,5 +1,5 @@
 /**
- * The `hopfair` command: proofs, identities and committees from a shell. It knows files, streams and exit codes.
+ * The `hopfair` command: proofs, identities, committees and running nodes from a shell. It knows files, streams and exit codes.
  * It must never know more than the rooms below tell it: what a proof is worth is decided in lib/order.
  */
 export type { ExitCode } from './exit-code.js';

@@ -83,6 +83,7 @@ t.test('each layering rule fails when it is broken', async t => {
     'storage-knows-nobody': ['lib/storage', '../order/y.js'],
     'mesh-never-broadcast': ['lib/mesh', '../broadcast/y.js'],
     'broadcast-over-mesh-and-order': ['lib/broadcast', '../relay/y.js'],
+    'view-shows-the-mesh': ['lib/view', '../order/y.js'],
     'lib-never-transports': ['lib/relay', '../../transports/y.js'],
     'transports-know-the-interface-only': ['transports', '../lib/channel/y.js'],
     'pure-rooms-no-builtins': ['lib/noise', 'node:fs'],
