@@ -2,7 +2,7 @@
 // rule here can fail.
 const room = name => `^lib/${name}/`;
 const pure = '^lib/(noise|identity|attestation|wire|route|order|pace)/';
-const sharedFiles = '^lib/(errors|limits|bytes|env|machine)\\.ts$';
+const sharedFiles = '^lib/(errors|limits|bytes|env|machine|store)\\.ts$';
 const cryptoInterface = '^lib/crypto/interface\\.ts$';
 const platformFiles = '^lib/(env-(node|browser|system))\\.ts$|\\.browser\\.ts$';
 

@@ -44,7 +44,7 @@ export const ERROR_CODES = {
   ORDER_REJECTED: 'the committee cannot accept the order as it stands',
   QUOTA_EXCEEDED: 'the sender has used up its quota',
   // storage
-  STORAGE_CORRUPT: 'a record before the tail of the log is damaged',
+  STORAGE_CORRUPT: 'a record that was durable is damaged',
   STORAGE_FAILED: 'the disk refused a write or an fsync',
   STORAGE_LOCKED: 'another process holds this data folder',
   // everything else

@@ -63,8 +63,13 @@ export const LIMITS = {
   maxRosterPeers: 4_096,
   maxRosterRevocations: 4_096,
   maxRosterEdges: 16_384,
+  maxRosterAliases: 1_024,
+  /** All lists of a roster nearly full, and its signatures: what one pull from a neighbour brings at most. */
+  maxRosterBytes: 2_097_152,
   /** Root keys that a roster can be signed by. */
   maxRootKeys: 32,
+  /** Changes of the root keys that travel with a roster, for those who know only older keys. */
+  maxRootRotations: 16,
   /** An operator or region label. */
   maxLabelBytes: 64,
 
@@ -96,6 +101,18 @@ export const LIMITS = {
   replayWindow: 16_384,
   /** Bytes that wait at a relay for one neighbour. */
   maxEgressQueueBytes: 4_194_304,
+  /** The name of a topic, behind its publisher. */
+  maxTopicNameBytes: 128,
+  /** Channels at once with peers that this node's roster does not admit, over which nothing but a newer roster comes. */
+  maxRosterVisits: 16,
+  /** How long such a channel lives. */
+  rosterVisitMs: 10_000,
+  /** Parts of a roster that are served to one neighbour, and the burst: the largest roster at once. */
+  rosterPartsPerSecond: 32,
+  rosterPartBurst: 128,
+  /** Announcements of rosters that are heard from one neighbour, and the burst: an honest one has a few in a day. */
+  rosterAnnouncementsPerSecond: 0.2,
+  rosterAnnouncementBurst: 8,
 
   // view
   /** Connections to the view of a node at once: people and scrapers, not a load. */
@@ -165,4 +182,10 @@ export const LIMITS = {
   maxWaitingEffects: 65_536,
   /** One record of the log on disk: a snapshot or a batch with all its envelopes. */
   maxLogRecordBytes: 16_777_216,
+
+  // the store of a node
+  /** A record: the newest roster is the largest. */
+  maxStoreRecordBytes: 4_194_304,
+  /** Records of one store. All of them are held in memory. */
+  maxStoreRecords: 64,
 } as const;

@@ -9,14 +9,27 @@ export { KnownPeers } from './known-peers.js';
 export { AllowList, type AllowListEntry, type Membership, openMembership, type PeerLabels } from './membership.js';
 export { type PeerId, parsePeerId, peerIdOf, publicKeyOf } from './peer-id.js';
 export {
+  assembleRotation,
+  decodeRotation,
+  decodeRotationBody,
+  encodeRotationBody,
+  type RootKeys,
+  type RootRotation,
+  type RootSignature,
+  signRotationBody,
+} from './root-keys.js';
+export {
   assembleRoster,
+  decodeRoster,
+  decodeRosterBody,
   type EdgeFloor,
   encodeRosterBody,
   type Roster,
   type RosterMember,
-  type RosterSignature,
   type RosterTrust,
   signRosterBody,
+  type TopicAlias,
+  verifyRoster,
 } from './roster.js';
-export { RosterMembership, type RosterMembershipOptions } from './roster-membership.js';
+export { type RosterChange, RosterMembership, type RosterMembershipOptions } from './roster-membership.js';
 export { type SignatureContext, type SignatureKind, signingBytes, verifySignature } from './signing.js';

@@ -20,6 +20,8 @@ export interface Membership {
   labels(peer: PeerId): PeerLabels;
   /** The lowest cost in milliseconds that anyone may claim for the edge between two peers, either way; 0 without one. */
   edgeFloorMs(a: PeerId, b: PeerId): number;
+  /** The topic, `publisherId/name`, that a name without "/" stands for; undefined when it stands for none. */
+  aliasOf(name: string): string | undefined;
 }
 
 export const UNKNOWN_LABELS: PeerLabels = { operator: undefined, region: undefined, mayRelay: false };
@@ -59,10 +61,14 @@ export class AllowList implements Membership {
   edgeFloorMs(): number {
     return 0;
   }
+
+  aliasOf(): undefined {
+    return undefined;
+  }
 }
 
 /** Everyone is a member, of an unknown operator: no promise that needs independent operators can be made then. */
 export function openMembership({ mayRelay }: { readonly mayRelay: boolean }): Membership {
   const labels: PeerLabels = { ...UNKNOWN_LABELS, mayRelay };
-  return { isAdmitted: () => true, labels: () => labels, edgeFloorMs: () => 0 };
+  return { isAdmitted: () => true, labels: () => labels, edgeFloorMs: () => 0, aliasOf: () => undefined };
 }

@@ -1,19 +1,28 @@
 /**
  * The roster of a network: who belongs to it, who was thrown out, and what its operators promise of links. It is signed
- * by at least m of k root keys that every peer pins, and its version only grows. Its binary form is canonical: members,
- * revocations, edges and signatures each in strictly ascending order.
+ * by at least m of k root keys that every peer pins, and its version only grows. Its binary form is canonical: all lists
+ * are in strictly ascending order.
  */
-import { compareBytes, copyOf, Reader, Writer } from '../bytes.js';
+import { compareBytes, copyOf, fromUtf8, Reader, Writer } from '../bytes.js';
 import type { CryptoProvider, Signer } from '../crypto/interface.js';
 import { type UnixMs, unixMs } from '../env.js';
 import { HopfairError, requireArgument } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import type { PeerLabels } from './membership.js';
 import { type PeerId, PUBLIC_KEY_LENGTH, peerIdOf, publicKeyOf } from './peer-id.js';
+import {
+  type DecodedRotation,
+  decodeRotation,
+  type RootKeys,
+  type RootSignature,
+  readSignatures,
+  requireSigned,
+  rootKeysAt,
+  writeSignatures,
+} from './root-keys.js';
 import { signingBytes } from './signing.js';
 
-const FORMAT = 1;
-const SIGNATURE_LENGTH = 64;
+const FORMAT = 2;
 const MAY_RELAY = 1;
 const MICROS_PER_MS = 1_000;
 
@@ -28,6 +37,15 @@ export interface EdgeFloor {
   readonly floorMs: number;
 }
 
+/** A short name for a topic, so that subscribers need not know who publishes it. */
+export interface TopicAlias {
+  /** 1 to 64 bytes without a "/". */
+  readonly alias: string;
+  readonly publisher: PeerId;
+  /** Of the topic, behind its publisher. */
+  readonly name: string;
+}
+
 export interface Roster {
   readonly networkId: string;
   /** Grows with every change. */
@@ -38,20 +56,14 @@ export interface Roster {
   /** Wins over membership, so that a compromised peer can be named without rewriting the rest. */
   readonly revoked: readonly PeerId[];
   readonly edges: readonly EdgeFloor[];
+  readonly aliases: readonly TopicAlias[];
+  /** Assembled rotations, the oldest first: they lead from root keys that somebody may still pin to those who signed. */
+  readonly rotations: readonly Uint8Array[];
 }
 
-/** What a peer pins: k root keys, of which m must have signed. */
-export interface RosterTrust {
+/** What a peer pins: the network, and k root keys of which m must have signed. */
+export interface RosterTrust extends RootKeys {
   readonly networkId: string;
-  /** 32-byte Ed25519 public keys, different ones. */
-  readonly rootKeys: readonly Uint8Array[];
-  readonly threshold: number;
-}
-
-export interface RosterSignature {
-  /** Position of the signer in `rootKeys`. */
-  readonly rootIndex: number;
-  readonly signature: Uint8Array;
 }
 
 const invalid = (why: string, cause?: unknown): HopfairError =>
@@ -66,7 +78,9 @@ export function encodeRosterBody(roster: Roster): Uint8Array {
   const edges = roster.edges
     .map(({ between: [a, b], floorMs }): EdgeFloor => ({ between: byKey(a, b) <= 0 ? [a, b] : [b, a], floorMs }))
     .sort(compareEdges);
-  for (const list of [members, revoked, edges]) requireArgument(list.length <= 0xffff, 'a list is too long');
+  const aliases = roster.aliases.toSorted(compareAliases);
+  for (const list of [members, revoked, edges, aliases]) requireArgument(list.length <= 0xffff, 'a list is too long');
+  requireArgument(roster.rotations.length <= 0xff, 'too many rotations');
   const writer = new Writer().u8(FORMAT).text(roster.networkId).u64(roster.version).u64(roster.expiry);
   writer.u16(members.length);
   for (const { peer, mayRelay, operator = '', region = '' } of members) {
@@ -85,31 +99,40 @@ export function encodeRosterBody(roster: Roster): Uint8Array {
       .raw(publicKeyOf(high))
       .u32(Math.round(floorMs * MICROS_PER_MS));
   }
+  writer.u16(aliases.length);
+  for (const { alias, publisher, name } of aliases) writer.text(alias).raw(publicKeyOf(publisher)).text(name);
+  writer.u8(roster.rotations.length);
+  for (const rotation of roster.rotations) writer.bytes16(rotation);
   const body = writer.finish();
   requireDecodable(body);
   return body;
 }
 
 /** One root key's signature over a body; several people may do this in several places. */
-export function signRosterBody(signer: Signer, body: Uint8Array): Uint8Array {
-  const { networkId, version } = readBody(new Reader(body));
-  return signer.sign(signingBytes('roster', networkId, version, body));
+export function signRosterBody(signer: Signer, body: Uint8Array): RootSignature {
+  const { networkId, version } = decodeRosterBody(body);
+  return {
+    rootKey: copyOf(signer.publicKey),
+    signature: signer.sign(signingBytes('roster', networkId, version, body)),
+  };
 }
 
-/** Body and signatures as they are distributed. */
-export function assembleRoster(body: Uint8Array, signatures: readonly RosterSignature[]): Uint8Array {
-  const writer = new Writer(body.length + signatures.length * 65 + 5).bytes32(body).u8(signatures.length);
-  for (const { rootIndex, signature } of signatures.toSorted((a, b) => a.rootIndex - b.rootIndex)) {
-    requireArgument(signature.length === SIGNATURE_LENGTH, 'a signature is 64 bytes');
-    writer.u8(rootIndex).raw(signature);
-  }
-  return writer.finish();
+/** Body and signatures as they are distributed. Throws INVALID_ARGUMENT above `maxRosterBytes`. */
+export function assembleRoster(body: Uint8Array, signatures: readonly RootSignature[]): Uint8Array {
+  const bytes = writeSignatures(new Writer(body.length + 256).bytes32(body), signatures).finish();
+  const { maxRosterBytes } = LIMITS;
+  requireArgument(bytes.length <= maxRosterBytes, `a roster has ${maxRosterBytes} bytes at most, not ${bytes.length}`);
+  return bytes;
 }
 
 export interface VerifiedRoster {
   readonly roster: Roster;
   /** What was signed: equal for equal rosters, whoever signed. */
   readonly body: Uint8Array;
+  /** As distributed. */
+  readonly bytes: Uint8Array;
+  /** Those who signed this one, and sign the next. */
+  readonly rootKeys: RootKeys;
 }
 
 /**
@@ -117,33 +140,37 @@ export interface VerifiedRoster {
  * enough root keys; one bad signature is enough to refuse it. Expiry and version are for RosterMembership.
  */
 export function verifyRoster(crypto: CryptoProvider, bytes: Uint8Array, trust: RosterTrust): VerifiedRoster {
-  const { body, roster, signatures } = decode(bytes);
-  if (roster.networkId !== trust.networkId) throw invalid('it is for another network');
-  if (signatures.length < trust.threshold) throw invalid(`${signatures.length} of ${trust.threshold} root keys signed`);
-  const signed = signingBytes('roster', roster.networkId, roster.version, body);
-  for (const { rootIndex, signature } of signatures) {
-    const rootKey = trust.rootKeys[rootIndex];
-    if (rootKey === undefined) throw invalid(`there is no root key ${rootIndex}`);
-    if (!crypto.verify(rootKey, signed, signature)) throw invalid(`the signature of root key ${rootIndex} is wrong`);
-  }
-  return { roster, body: copyOf(body) };
+  const { body, roster, signatures } = orInvalid(() => decodeRoster(bytes));
+  const { networkId, version } = roster;
+  if (networkId !== trust.networkId) throw invalid('it is for another network');
+  const rootKeys = rootKeysAt(
+    crypto,
+    trust,
+    orInvalid(() => readRotations(roster.rotations)),
+    { networkId, version },
+  );
+  requireSigned(crypto, rootKeys, { kind: 'roster', networkId, version, body, signatures });
+  return { roster, body, bytes: copyOf(bytes), rootKeys };
 }
 
-interface Decoded {
+export interface DecodedRoster {
   readonly body: Uint8Array;
   readonly roster: Roster;
-  readonly signatures: readonly RosterSignature[];
+  readonly signatures: readonly RootSignature[];
 }
 
-function decode(bytes: Uint8Array): Decoded {
+/** Throws DECODE_FAILED on anything but one whole roster. Verifies nothing. */
+export function decodeRoster(bytes: Uint8Array): DecodedRoster {
+  const reader = new Reader(bytes);
+  const body = copyOf(reader.bytes32(LIMITS.maxRosterBytes));
+  const signatures = readSignatures(reader);
+  reader.end();
+  return { body, roster: decodeRosterBody(body), signatures };
+}
+
+function orInvalid<T>(decode: () => T): T {
   try {
-    const reader = new Reader(bytes);
-    const body = reader.bytes32(bytes.length);
-    const signatures = readList(reader, reader.u8(), LIMITS.maxRootKeys, readSignature, (a, b) => {
-      return a.rootIndex - b.rootIndex;
-    });
-    reader.end();
-    return { body, roster: readBody(new Reader(body)), signatures };
+    return decode();
   } catch (error) {
     if (error instanceof HopfairError && error.code === 'DECODE_FAILED') throw invalid('it is malformed', error);
     throw error;
@@ -152,15 +179,17 @@ function decode(bytes: Uint8Array): Decoded {
 
 function requireDecodable(body: Uint8Array): void {
   try {
-    readBody(new Reader(body));
+    decodeRosterBody(body);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : 'malformed';
     throw new HopfairError('INVALID_ARGUMENT', `the roster would be refused: ${why}`, { cause });
   }
 }
 
-function readBody(reader: Reader): Roster {
-  if (reader.u8() !== FORMAT) throw malformed('unknown format');
+/** Throws DECODE_FAILED. */
+export function decodeRosterBody(body: Uint8Array): Roster {
+  const reader = new Reader(body);
+  if (reader.u8() !== FORMAT) throw malformed('unknown format of a roster');
   const roster = {
     networkId: reader.text(LIMITS.maxNetworkIdBytes),
     version: reader.u64(),
@@ -168,6 +197,10 @@ function readBody(reader: Reader): Roster {
     members: readList(reader, reader.u16(), LIMITS.maxRosterPeers, readMember, (a, b) => byKey(a.peer, b.peer)),
     revoked: readList(reader, reader.u16(), LIMITS.maxRosterRevocations, readPeer, byKey),
     edges: readList(reader, reader.u16(), LIMITS.maxRosterEdges, readEdge, compareEdges),
+    aliases: readList(reader, reader.u16(), LIMITS.maxRosterAliases, readAlias, compareAliases),
+    rotations: readList(reader, reader.u8(), LIMITS.maxRootRotations, readRotation, compareRotations).map(
+      ({ bytes }) => bytes,
+    ),
   };
   reader.end();
   return roster;
@@ -213,7 +246,22 @@ function readEdge(reader: Reader): EdgeFloor {
 const compareEdges = (a: EdgeFloor, b: EdgeFloor): number =>
   byKey(a.between[0], b.between[0]) || byKey(a.between[1], b.between[1]);
 
-const readSignature = (reader: Reader): RosterSignature => ({
-  rootIndex: reader.u8(),
-  signature: reader.raw(SIGNATURE_LENGTH),
-});
+function readAlias(reader: Reader): TopicAlias {
+  const alias = reader.text(LIMITS.maxLabelBytes);
+  if (alias === '' || alias.includes('/')) throw malformed('an alias is a name without "/"');
+  return { alias, publisher: readPeer(reader), name: reader.text(LIMITS.maxTopicNameBytes) };
+}
+
+const compareAliases = (a: TopicAlias, b: TopicAlias): number => compareBytes(fromUtf8(a.alias), fromUtf8(b.alias));
+
+function readRotation(reader: Reader): { readonly bytes: Uint8Array; readonly fromVersion: number } {
+  const bytes = copyOf(reader.bytes16());
+  return { bytes, fromVersion: decodeRotation(bytes).fromVersion };
+}
+
+const compareRotations = (a: { readonly fromVersion: number }, b: { readonly fromVersion: number }): number =>
+  a.fromVersion - b.fromVersion;
+
+/** The rotations of a roster that was decoded. */
+export const readRotations = (rotations: readonly Uint8Array[]): readonly DecodedRotation[] =>
+  rotations.map(decodeRotation);

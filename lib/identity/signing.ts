@@ -10,6 +10,7 @@ import { type PeerId, publicKeyOf } from './peer-id.js';
 export type SignatureKind =
   | 'certificate'
   | 'roster'
+  | 'root-rotation'
   | 'link-state'
   | 'path-setup'
   | 'publication'

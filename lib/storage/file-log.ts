@@ -4,11 +4,12 @@
  * second one that succeeds proves nothing.
  */
 import * as nodeFs from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import type { Rng } from '../env.js';
 import { HopfairError, requireArgument } from '../errors.js';
 import { LIMITS } from '../limits.js';
 import { lockDataFolder } from './data-folder-lock.js';
+import { createFolder, storageFailed, syncFolder } from './folder.js';
 import type { LogStore, OpenedLog } from './interface.js';
 import { encodeFileHeader, encodeRecordHeader, readFileHeader, SALT_BYTES, scanRecords } from './record.js';
 
@@ -53,15 +54,6 @@ export async function openFileLog(options: FileLogOptions): Promise<OpenedLog> {
   }
 }
 
-function createFolder(dataDir: string): void {
-  const first = nodeFs.mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-  if (first === undefined) return;
-  for (let parent = dirname(resolve(dataDir)); ; parent = dirname(parent)) {
-    syncFolder(parent);
-    if (parent === dirname(resolve(first))) return;
-  }
-}
-
 /** Appears whole or not at all: written beside, synced, then renamed. */
 function createLogFile(dataDir: string, path: string, rng: Rng): void {
   const draft = `${path}.new`;
@@ -92,22 +84,6 @@ function openLogFile(path: string, options: FileLogOptions, release: () => void)
     nodeFs.closeSync(fd);
     throw error;
   }
-}
-
-/** A created or renamed file is durable only when its folder is. */
-function syncFolder(path: string): void {
-  if (process.platform === 'win32') return; // folders cannot be synced there, and renames are journalled
-  const fd = nodeFs.openSync(path, 'r');
-  try {
-    nodeFs.fsyncSync(fd);
-  } finally {
-    nodeFs.closeSync(fd);
-  }
-}
-
-function storageFailed(what: string, cause: unknown): HopfairError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new HopfairError('STORAGE_FAILED', `${what}: ${reason}`, { cause });
 }
 
 interface Append {

@@ -43,7 +43,7 @@ export type PubSubMessage =
     };
 
 const KINDS = ['subscribe', 'unsubscribe', 'subscribed', 'flush', 'fill', 'unavailable'] as const;
-export const MAX_TOPIC_NAME_BYTES = 128;
+export const MAX_TOPIC_NAME_BYTES: number = LIMITS.maxTopicNameBytes;
 export const MAX_FLUSH_MESSAGES = 1_024;
 const SIGNATURE_BYTES = 64;
 

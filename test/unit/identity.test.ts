@@ -176,14 +176,16 @@ const ROSTER: Roster = {
   members: [1, 2, 3].map(n => ({ peer: peerOf(n), operator: `op${n}`, region: undefined, mayRelay: n === 1 })),
   revoked: [peerOf(3)],
   edges: [{ between: [peerOf(2), peerOf(1)], floorMs: 1.25 }],
+  aliases: [],
+  rotations: [],
 };
 
-/** A roster signed by the root keys of these positions, or by the keys given for them. */
+/** A roster signed by the root keys at these places, or by the keys given for them. */
 function signed(change: Partial<Roster> = {}, by: readonly number[] = [0, 2], keys: readonly number[] = ROOTS) {
   const body = encodeRosterBody({ ...ROSTER, ...change });
   return assembleRoster(
     body,
-    by.map(rootIndex => ({ rootIndex, signature: signRosterBody(signerOf(keys[rootIndex] ?? 0), body) })),
+    by.map(place => signRosterBody(signerOf(keys[place] ?? 0), body)),
   );
 }
 
