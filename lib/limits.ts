@@ -78,7 +78,19 @@ export const LIMITS = {
   maxNodeCapabilityBytes: 224,
   /** On one route: three where two give fewer than two disjoint paths. */
   maxRelays: 3,
+  /** In the list that a node signs of itself. */
   maxEdgesPerNode: 256,
+  /** Lists of edges that one neighbour is asked for, or asks for, per second: each costs a signature check here. */
+  linkStatesPerSecond: 200,
+  /** And at once: all that is known, when a channel comes up. */
+  linkStateBurst: 4_096,
+  /** Lists that are asked of one neighbour and have not come. */
+  maxLinkStatePulls: 256,
+  /** New lists of one origin that are checked per second, twice what an honest one sends, and the burst. */
+  linkStateVersionsPerSecond: 0.4,
+  linkStateVersionBurst: 10,
+  /** A neighbour that passes on a list which its origin did not sign is not listened to for so long: nobody honest does. */
+  forgedLinkStateBanMs: 60_000,
   /** Channels with one peer while all but one of them end: two that were dialled at once, and some addresses of one node. */
   maxChannelsPerPeer: 8,
   maxFrameBytes: 16_384,

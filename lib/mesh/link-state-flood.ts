@@ -1,20 +1,30 @@
 /**
- * Spreads link states: names are announced to every neighbour, bodies pulled once by whoever lacks them (overlay.md
- * point 2). What this node signs about itself is rate-limited; what others sign is checked before it is believed.
+ * Spreads lists of edges: names are announced to the neighbours that may lack them, bodies pulled once by whoever does
+ * (overlay.md point 2). What others sign is checked before it is believed; a neighbour answers for what it passes on.
  */
 import type { Cancel, Instant } from '../env.js';
+import { after } from '../env.js';
 import { HopfairError } from '../errors.js';
 import { type PeerId, verifySignature } from '../identity/index.js';
-import { type LinkStateDatabase, RateLimit, type VerifiedLinkState, verifiedLinkState } from '../route/index.js';
+import { LIMITS } from '../limits.js';
+import {
+  isNewer,
+  type LinkStateDatabase,
+  RateLimit,
+  type VerifiedLinkState,
+  verifiedLinkState,
+} from '../route/index.js';
 import {
   decodeLinkState,
   type Edge,
-  encodeLinkState,
   type LinkState,
   type LinkStateName,
+  MAX_NAMES,
   type NeighbourFrame,
 } from '../wire/index.js';
 import type { MeshContext } from './context.js';
+import { LinkStatePulls } from './link-state-pulls.js';
+import { OwnList } from './own-list.js';
 
 type FloodFrame = Extract<NeighbourFrame, { kind: 'link-announce' | 'link-pull' | 'link-state' }>;
 
@@ -27,176 +37,202 @@ export interface FloodHost {
   onChange(): void;
 }
 
-/** Waits before the first, second, third origination of a burst; then the sustained interval. */
-const BURST_DELAYS_MS = [20, 100, 500] as const;
-const SUSTAINED_MS = 5_000;
-const REFRESH_MS = 60_000;
+/** What a change waits for others that come with it, and for neighbours who say that they know it already. */
+const CHANGE_HOLD_MS = 10;
+/** The same for a refresh, which nobody waits for: most neighbours announce it here before it is announced to them. */
+const REFRESH_HOLD_MS = 500;
 /** What was not refreshed for this long is forgotten: its origin is gone. */
 const EXPIRY_MS = 200_000;
-const COST_CHECK_MS = 1_000;
-/** A pull that was not answered may be repeated elsewhere after this. */
-const PULL_TIMEOUT_MS = 1_000;
-const NAMES_PER_FRAME = 256;
-/** New versions per origin that are checked: twice what an honest one may send. */
-const ACCEPT_PER_SECOND = 0.4;
-const ACCEPT_BURST = 10;
+const CHECK_MS = 1_000;
+const PULL_CHECK_MS = 100;
+
+/** By origin: the neighbours that hold the present version for certain. */
+type Pending = Map<PeerId, Set<PeerId>>;
 
 export class LinkStateFlood {
   readonly #context: MeshContext;
   readonly #database: LinkStateDatabase;
   readonly #host: FloodHost;
-  readonly #pulled = new Map<PeerId, { readonly name: LinkStateName; readonly until: Instant }>();
-  readonly #accepts = new Map<PeerId, RateLimit>();
+  readonly #own: OwnList;
+  readonly #pulls: LinkStatePulls;
+  /** Lists of each origin that may still be checked. */
+  readonly #checks = new Map<PeerId, RateLimit>();
+  readonly #answers = new Map<PeerId, RateLimit>();
+  readonly #bannedUntil = new Map<PeerId, Instant>();
   readonly #heardAt = new Map<PeerId, Instant>();
-  readonly #dirty = new Set<PeerId>();
-  #announcing = false;
-  #epoch: number;
-  #sequence = 0;
-  #recent: Instant[] = [];
-  #cancelOrigination: Cancel | undefined;
+  readonly #changed: Pending = new Map();
+  readonly #refreshed: Pending = new Map();
+  readonly #timers: { changed?: Cancel | undefined; refreshed?: Cancel | undefined; pulls?: Cancel | undefined } = {};
   #cancelCheck: Cancel | undefined;
-  #advertised: readonly Edge[] = [];
-
   #closed = false;
 
   constructor(context: MeshContext, database: LinkStateDatabase, host: FloodHost) {
     this.#context = context;
     this.#database = database;
     this.#host = host;
-    this.#epoch = context.env.clock.unix();
+    this.#own = new OwnList(context, {
+      edges: () => host.edges(),
+      claimOf: neighbour => database.claimMs(neighbour, context.self),
+      publish: list => this.#store(list, []),
+    });
+    this.#pulls = new LinkStatePulls(
+      (name, now) => database.isNews(name) && this.#checks.get(name.origin)?.has(now) !== false,
+      (neighbour, names) => host.send(neighbour, { kind: 'link-pull', names }),
+    );
     this.#checkLater();
   }
 
   close(): void {
     this.#closed = true; // the channels that close after this change edges, which nobody has to hear of
-    this.#cancelOrigination?.();
+    this.#own.close();
     this.#cancelCheck?.();
+    for (const cancel of Object.values(this.#timers)) cancel?.();
   }
 
-  // ---------------------------------------------------------------- our own
+  // ---------------------------------------------------------------- neighbours
+
+  /** Each learns what the other knows. */
+  neighbourUp(peer: PeerId): void {
+    this.#announce(peer, [...this.#database.states]);
+    this.edgesChanged();
+  }
+
+  neighbourDown(peer: PeerId): void {
+    this.#pulls.forgetNeighbour(peer);
+    this.#answers.delete(peer);
+    this.edgesChanged();
+  }
 
   /** A channel came or went. */
   edgesChanged(): void {
-    if (this.#closed || this.#cancelOrigination !== undefined) return;
-    const { clock } = this.#context.env;
-    const now = clock.now();
-    this.#recent = this.#recent.filter(at => now - at < SUSTAINED_MS);
-    const delayMs = BURST_DELAYS_MS[this.#recent.length] ?? SUSTAINED_MS - (now - (this.#recent[0] ?? now));
-    this.#cancelOrigination = clock.schedule(Math.max(delayMs, 1), () => {
-      this.#cancelOrigination = undefined;
-      this.#originate();
-    });
+    if (!this.#closed) this.#own.edgesChanged();
   }
 
-  #originate(): void {
-    const { self, identity, env, relay } = this.#context;
-    this.#recent.push(env.clock.now());
-    this.#advertised = this.#host.edges();
-    const state: LinkState = {
-      origin: self,
-      epoch: this.#epoch,
-      sequence: ++this.#sequence,
-      relay: relay !== undefined,
-      edges: this.#advertised,
-    };
-    const body = encodeLinkState(state);
-    this.#store(verifiedLinkState(state, body, identity.sign('link-state', state.epoch, body)));
-  }
-
-  /** Costs that drifted by more than 10 % and 2 ms are worth a new version; everything else can wait for the refresh. */
   #checkLater(): void {
     const { clock } = this.#context.env;
-    this.#cancelCheck = clock.schedule(COST_CHECK_MS, () => {
-      const costs = new Map(this.#host.edges().map(edge => [edge.peer, edge.costMs]));
-      const drifted = this.#advertised.some(({ peer, costMs }) => {
-        const difference = Math.abs((costs.get(peer) ?? costMs) - costMs);
-        return difference > 2 && difference > costMs / 10;
-      });
-      const lastAt = this.#recent.at(-1);
-      const stale = lastAt !== undefined && clock.now() - lastAt > REFRESH_MS;
-      if (drifted || stale) this.edgesChanged();
-      this.#forgetOld();
+    this.#cancelCheck = clock.schedule(CHECK_MS, () => {
+      const now = clock.now();
+      this.#own.poll(now);
+      this.#forgetOld(now);
+      for (const [peer, until] of this.#bannedUntil) if (now >= until) this.#bannedUntil.delete(peer);
       this.#checkLater();
     });
   }
 
-  #forgetOld(): void {
+  #forgetOld(now: Instant): void {
     const { env, membership, self } = this.#context;
-    const now = env.clock.now();
+    const unix = env.clock.unix();
     let changed = false;
-    for (const { origin } of [...this.#database.states]) {
-      const expired = now - (this.#heardAt.get(origin) ?? now) > EXPIRY_MS;
-      if (origin === self || (!expired && membership.isAdmitted(origin, env.clock.unix()))) continue;
-      this.#database.remove(origin);
+    for (const [origin, heardAt] of this.#heardAt) {
+      if (this.#database.get(origin) !== undefined) {
+        if (origin === self || (now - heardAt <= EXPIRY_MS && membership.isAdmitted(origin, unix))) continue;
+        this.#database.remove(origin);
+        changed = true;
+      }
       this.#heardAt.delete(origin);
-      this.#accepts.delete(origin);
-      changed = true;
+      this.#checks.delete(origin);
     }
     if (changed) this.#host.onChange();
   }
 
   // ---------------------------------------------------------------- spreading
 
-  /** A new neighbour learns what is known here. */
-  neighbourUp(peer: PeerId): void {
-    this.#announce([peer], [...this.#database.states]);
-    this.edgesChanged();
-  }
-
-  #announce(neighbours: readonly PeerId[], states: readonly LinkStateName[]): void {
-    for (let at = 0; at < states.length; at += NAMES_PER_FRAME) {
-      const names = states.slice(at, at + NAMES_PER_FRAME);
-      for (const neighbour of neighbours) this.#host.send(neighbour, { kind: 'link-announce', names });
+  #store(state: VerifiedLinkState, holders: readonly PeerId[]): void {
+    const verdict = this.#database.offer(state);
+    if (verdict === 'old' || verdict === 'full') return;
+    const { clock, rng } = this.#context.env;
+    const { origin } = state;
+    this.#heardAt.set(origin, clock.now());
+    const waits = this.#changed.has(origin); // a refresh that overtakes a change carries it
+    if (verdict === 'newer' || waits) {
+      this.#refreshed.delete(origin);
+      this.#changed.set(origin, new Set(holders));
+      this.#timers.changed ??= clock.schedule(CHANGE_HOLD_MS, this.#announceChanged);
+    } else {
+      this.#refreshed.set(origin, new Set(holders));
+      this.#timers.refreshed ??= clock.schedule(REFRESH_HOLD_MS * (0.5 + rng.float()), this.#announceRefreshed);
     }
   }
 
-  #store(state: VerifiedLinkState): void {
-    if (this.#database.offer(state) !== 'newer') return;
-    const { clock } = this.#context.env;
-    this.#heardAt.set(state.origin, clock.now());
-    this.#dirty.add(state.origin);
-    if (this.#announcing) return;
-    this.#announcing = true;
-    clock.defer(this.#flush);
-  }
-
-  /** All that became known in one turn is announced together. */
-  readonly #flush = (): void => {
-    this.#announcing = false;
-    const states = [...this.#dirty].flatMap(origin => this.#database.get(origin) ?? []);
-    this.#dirty.clear();
-    this.#announce(this.#host.neighbours(), states);
+  readonly #announceChanged = (): void => {
+    this.#timers.changed = undefined;
+    this.#announceAll(this.#changed);
     this.#host.onChange();
   };
 
-  onFrame(from: PeerId, frame: FloodFrame): void {
-    if (frame.kind === 'link-announce') this.#onAnnounce(from, frame.names);
-    else if (frame.kind === 'link-state') this.#onBody(from, frame.body, frame.signature);
-    else {
-      for (const { origin } of frame.names) {
-        const state = this.#database.get(origin);
-        if (state !== undefined) {
-          this.#host.send(from, { kind: 'link-state', body: state.body, signature: state.signature });
-        }
+  readonly #announceRefreshed = (): void => {
+    this.#timers.refreshed = undefined;
+    this.#announceAll(this.#refreshed);
+  };
+
+  #announceAll(pending: Pending): void {
+    for (const neighbour of this.#host.neighbours()) {
+      const states: LinkStateName[] = [];
+      for (const [origin, holders] of pending) {
+        const state = holders.has(neighbour) ? undefined : this.#database.get(origin);
+        if (state !== undefined) states.push(state);
       }
+      this.#announce(neighbour, states);
+    }
+    pending.clear();
+  }
+
+  #announce(neighbour: PeerId, states: readonly LinkStateName[]): void {
+    for (let at = 0; at < states.length; at += MAX_NAMES) {
+      this.#host.send(neighbour, { kind: 'link-announce', names: states.slice(at, at + MAX_NAMES) });
+    }
+  }
+
+  onFrame(from: PeerId, frame: FloodFrame): void {
+    if (frame.kind === 'link-pull') this.#onPull(from, frame.names);
+    else if (this.#bannedUntil.has(from)) return;
+    else if (frame.kind === 'link-announce') this.#onAnnounce(from, frame.names);
+    else this.#onBody(from, frame.body, frame.signature);
+  }
+
+  #onPull(from: PeerId, names: readonly LinkStateName[]): void {
+    let answers = this.#answers.get(from);
+    if (answers === undefined) {
+      answers = new RateLimit(LIMITS.linkStatesPerSecond, LIMITS.linkStateBurst);
+      this.#answers.set(from, answers);
+    }
+    const now = this.#context.env.clock.now();
+    for (const { origin } of names) {
+      const state = this.#database.get(origin);
+      if (state === undefined || !answers.take(now)) continue;
+      this.#host.send(from, { kind: 'link-state', body: state.body, signature: state.signature });
     }
   }
 
   #onAnnounce(from: PeerId, names: readonly LinkStateName[]): void {
-    const { env, membership, self } = this.#context;
-    const now = env.clock.now();
+    const { env, membership } = this.#context;
     const unix = env.clock.unix();
-    const wanted: LinkStateName[] = [];
+    const news: LinkStateName[] = [];
     for (const name of names) {
-      if (!this.#database.isNews(name) || !membership.isAdmitted(name.origin, unix)) continue;
-      const pulled = this.#pulled.get(name.origin);
-      const underWay = pulled !== undefined && now < pulled.until && !isNewer(name, pulled.name);
-      if (underWay && name.origin !== self) continue;
-      this.#pulled.set(name.origin, { name, until: (now + PULL_TIMEOUT_MS) as Instant });
-      wanted.push(name);
+      const held = this.#database.get(name.origin);
+      if (held === undefined || isNewer(name, held)) {
+        if (membership.isAdmitted(name.origin, unix)) news.push(name);
+      } else if (!isNewer(held, name)) {
+        this.#changed.get(name.origin)?.add(from);
+        this.#refreshed.get(name.origin)?.add(from);
+      }
     }
-    if (wanted.length > 0) this.#host.send(from, { kind: 'link-pull', names: wanted });
+    if (news.length === 0) return;
+    this.#pulls.onAnnounce(from, news, env.clock.now());
+    this.#pollPullsLater();
   }
+
+  #pollPullsLater(): void {
+    if (this.#pulls.idle) return;
+    const { clock } = this.#context.env;
+    this.#timers.pulls ??= clock.schedule(PULL_CHECK_MS, () => {
+      this.#timers.pulls = undefined;
+      this.#pulls.poll(clock.now());
+      this.#pollPullsLater();
+    });
+  }
+
+  // ---------------------------------------------------------------- bodies
 
   #onBody(from: PeerId, body: Uint8Array, signature: Uint8Array): void {
     const { crypto, env, membership, networkId, self } = this.#context;
@@ -205,32 +241,42 @@ export class LinkStateFlood {
       state = decodeLinkState(body);
     } catch (error) {
       if (!(error instanceof HopfairError)) throw error;
-      env.log.warn('link-state-malformed', { from, cause: error.message });
+      this.#ban(from, 'link-state-malformed');
       return;
     }
     const { origin, epoch } = state;
+    // Nobody but whoever was asked is heard: a forged list costs its sender the question, and its alleged origin nothing.
+    if (!this.#pulls.onAnswer(from, origin)) return;
     if (!this.#database.isNews(state) || !membership.isAdmitted(origin, env.clock.unix())) return;
-    let accepts = this.#accepts.get(origin);
-    if (accepts === undefined) {
-      accepts = new RateLimit(ACCEPT_PER_SECOND, ACCEPT_BURST);
-      this.#accepts.set(origin, accepts);
-    }
-    if (!accepts.take(env.clock.now())) return;
     if (!verifySignature(crypto, origin, { kind: 'link-state', networkId, epoch }, body, signature)) {
-      env.log.warn('link-state-forged', { from, origin });
+      this.#ban(from, 'link-state-forged');
       return;
     }
-    this.#pulled.delete(origin);
+    const holders = [from, ...this.#pulls.holders(state)];
+    this.#pulls.settle(state);
     if (origin === self) {
-      // An earlier run of ours, with a clock ahead of the present one: outbid it.
-      this.#epoch = Math.max(this.#epoch, epoch + 1);
-      this.edgesChanged();
+      this.#own.outbid(epoch);
       return;
     }
-    this.#store(verifiedLinkState(state, body.slice(), signature.slice()));
+    this.#store(verifiedLinkState(state, body.slice(), signature.slice()), holders);
+    if (this.#database.get(origin) !== undefined) this.#spend(origin);
   }
-}
 
-function isNewer(a: LinkStateName, b: LinkStateName): boolean {
-  return a.epoch > b.epoch || (a.epoch === b.epoch && a.sequence > b.sequence);
+  /** Charged only for what the origin signed. */
+  #spend(origin: PeerId): void {
+    let checks = this.#checks.get(origin);
+    if (checks === undefined) {
+      checks = new RateLimit(LIMITS.linkStateVersionsPerSecond, LIMITS.linkStateVersionBurst);
+      this.#checks.set(origin, checks);
+    }
+    checks.take(this.#context.env.clock.now());
+  }
+
+  /** Whoever passes on a list has checked it, or lies. */
+  #ban(from: PeerId, why: string): void {
+    const { clock, log } = this.#context.env;
+    log.warn(why, { from });
+    this.#bannedUntil.set(from, after(clock.now(), LIMITS.forgedLinkStateBanMs));
+    this.#pulls.forgetNeighbour(from);
+  }
 }

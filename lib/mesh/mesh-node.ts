@@ -8,7 +8,7 @@ import { HopfairError, requireArgument } from '../errors.js';
 import { KnownPeers } from '../identity/known-peers.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { LIMITS } from '../limits.js';
-import { type Candidate, candidatePaths, LinkStateDatabase } from '../route/index.js';
+import { type Candidate, LinkStateDatabase, type Route, type RouteEvent, RoutePlanner } from '../route/index.js';
 import { decodeNeighbourFrame, isDataFrame, type NeighbourFrame } from '../wire/index.js';
 import { Admission } from './admission.js';
 import type { MeshContext } from './context.js';
@@ -47,6 +47,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   readonly self: PeerId;
   readonly #context: MeshContext;
   readonly #graph: LinkStateDatabase;
+  readonly #planner: RoutePlanner;
   readonly #neighbours: Neighbours;
   readonly #switch: PathSwitch;
   readonly #setups: PathSetups;
@@ -57,7 +58,6 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   readonly #stateHandlers = new Set<StateHandler>();
   readonly #progress = new Progress();
   readonly #sessions = new Map<PeerId, SessionHandle>();
-  readonly #candidates = new Map<PeerId, readonly Candidate[]>();
   #cancelIdleCheck: Cancel | undefined;
   #state: 'open' | 'draining' | 'closed' = 'open';
 
@@ -83,6 +83,12 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
     };
     this.#services = new Services(env.log);
     this.#graph = new LinkStateDatabase({ floorMs: (a, b) => membership.edgeFloorMs(a, b) });
+    this.#planner = new RoutePlanner(this.#graph, {
+      source: identity.peer,
+      mayRelay: peer => this.#graph.get(peer)?.relay === true && membership.labels(peer).mayRelay,
+      operatorOf: peer => membership.labels(peer).operator,
+      regionOf: peer => membership.labels(peer).region,
+    });
     const { transports, handshakeLimits = {}, channelLimits = {}, lengthBuckets } = options;
     this.#neighbours = new Neighbours(
       this.#context,
@@ -107,14 +113,14 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       neighbours: () => this.#neighbours.peers,
       edges: () => this.#neighbours.edges(),
       send: (neighbour, frame) => this.#switch.sendControl(neighbour, frame),
-      onChange: () => this.#onGraphChange(),
+      onChange: () => this.#links.onRoutesChanged(),
     });
     this.#links = new Links(this.#context, this.#setups, {
-      candidates: peer => this.#candidatesTo(peer),
+      candidates: (peer, barred) => this.#candidatesTo(peer, barred),
       deliver: (from, service, bytes) => this.#services.deliver(from, service, bytes),
       onState: (peer, state, cause) => this.#onLinkState(peer, state, cause),
       onProgress: () => this.#progress.tell(),
-      onRoute: event => this.emit('route', event),
+      onRoute: event => this.#onRoute(event),
     });
     this.serve(SESSION_SERVICE, (from, bytes) => this.#sessionHandle(from).receive(bytes));
     this.#pubsub = new PubSub(this.#context, this, options.publicationHistory);
@@ -248,8 +254,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   #onNeighbourDown(peer: PeerId, cause: string): void {
     this.#switch.neighbourLost(peer);
     this.#setups.neighbourLost(peer);
-    this.#flood.edgesChanged();
-    this.#candidates.clear();
+    this.#flood.neighbourDown(peer);
     this.#emitPeer(peer, 'disconnected', cause);
   }
 
@@ -287,24 +292,14 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
 
   // ---------------------------------------------------------------- routes
 
-  #onGraphChange(): void {
-    this.#candidates.clear();
-    this.#links.onRoutesChanged();
+  #onRoute(event: RouteEvent): void {
+    this.#planner.forget(event.flow); // what is barred, or no longer, changes their order
+    this.emit('route', event);
   }
 
   /** Only routes whose first hop has a channel at this moment. */
-  #candidatesTo(destination: PeerId): readonly Candidate[] {
-    let found = this.#candidates.get(destination);
-    if (found === undefined) {
-      const { membership } = this.#context;
-      found = candidatePaths(this.#graph, {
-        source: this.self,
-        destination,
-        mayRelay: peer => this.#graph.get(peer)?.relay === true && membership.labels(peer).mayRelay,
-        operatorOf: peer => membership.labels(peer).operator,
-      });
-      this.#candidates.set(destination, found);
-    }
+  #candidatesTo(destination: PeerId, barred?: (route: Route) => boolean): readonly Candidate[] {
+    const found = this.#planner.candidates(destination, this.#context.env.clock.now(), barred);
     return found.filter(({ route }) => this.#neighbours.channel(route[0] ?? destination) !== undefined);
   }
 

@@ -23,7 +23,8 @@ import { SESSION_TAG_BYTES, SecureSession, type SessionHost } from './secure-ses
 import { Succession } from './succession.js';
 
 export interface LinkHost {
-  candidates(peer: PeerId): readonly Candidate[];
+  /** `barred` says which routes come last. */
+  candidates(peer: PeerId, barred: (route: Route) => boolean): readonly Candidate[];
   deliver(from: PeerId, service: Service, bytes: Uint8Array): void;
   onState(peer: PeerId, state: 'up' | 'down', cause: string): void;
   /** The outbox has room, or is empty, again. */
@@ -113,12 +114,8 @@ export class PeerLink implements SessionHost {
   candidates(): readonly Candidate[] {
     const now = this.#context.env.clock.now();
     const active = this.session?.flow.active?.key;
-    const rank = ({ route }: Candidate): number => {
-      const key = route.join('>');
-      if (key === active) return 0;
-      return this.#quarantine.bars(key, now) ? 2 : 1;
-    };
-    return [...this.#host.candidates(this.peer)].sort((a, b) => rank(a) - rank(b));
+    const found = this.#host.candidates(this.peer, route => this.#quarantine.bars(route.join('>'), now));
+    return [...found].sort((a, b) => Number(b.route.join('>') === active) - Number(a.route.join('>') === active));
   }
 
   /** For how long the route is barred from voluntary use; 0 when it is not. */

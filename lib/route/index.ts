@@ -11,6 +11,8 @@ export { type Alternative, describeRoute, explain, type Route, type RouteEvent, 
 export { Flow, type FlowOptions } from './flow.js';
 export { type FlowEffect, type FlowInput, type FlowPathInfo, MAX_PATHS, type TrafficClass } from './flow-types.js';
 export {
+  isMaterial,
+  isNewer,
   LinkStateDatabase,
   type LinkStateDatabaseOptions,
   type Neighbour,
@@ -18,6 +20,7 @@ export {
   verifiedLinkState,
 } from './link-state.js';
 export type { LossWindow } from './loss.js';
+export { RoutePlanner } from './planner.js';
 export { Quarantine } from './quarantine.js';
 export { MAX_RECEIPT_RANGES, type PacketRange, ReceiptRanges, ReplayWindow } from './ranges.js';
 export { MAX_RECEIPT_DELAY_MS } from './rtt.js';

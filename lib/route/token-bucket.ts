@@ -38,11 +38,16 @@ export class RateLimit {
     this.#tokens = burst;
   }
 
-  take(nowMs: number, amount = 1): boolean {
+  /** Whether `take` would succeed now. */
+  has(nowMs: number, amount = 1): boolean {
     const elapsedMs = nowMs - (this.#filledAtMs ?? nowMs);
     this.#filledAtMs = nowMs;
     this.#tokens = Math.min(this.#burst, this.#tokens + elapsedMs * this.#perMs);
-    if (this.#tokens < amount) return false;
+    return this.#tokens >= amount;
+  }
+
+  take(nowMs: number, amount = 1): boolean {
+    if (!this.has(nowMs, amount)) return false;
     this.#tokens -= amount;
     return true;
   }

@@ -31,6 +31,7 @@ export {
   decodeNeighbourFrame,
   encodeNeighbourFrame,
   type LinkStateName,
+  MAX_NAMES,
   type NeighbourFrame,
   PATH_CLOSE_REASONS,
   type PathCloseReason,

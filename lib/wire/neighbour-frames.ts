@@ -58,7 +58,8 @@ const KINDS = [
   'path-close',
 ] as const satisfies readonly NeighbourFrame['kind'][];
 
-const MAX_NAMES = 256;
+/** Names in one announcement or question. */
+export const MAX_NAMES = 256;
 const MAX_SETUP_BODY_BYTES = 512;
 const MAX_LINK_STATE_BYTES = 64 + 36 * LIMITS.maxEdgesPerNode;
 const SIGNATURE_BYTES = 64;

@@ -70,15 +70,19 @@ t.test('an edge exists when both ends list it, at the larger claim or the floor'
   t.same(database.neighbours(peer('B')), [{ peer: peer('A'), costMs: 4 }]);
 });
 
-t.test('candidates are cheap first, then disjoint, then of other operators, over two relays at most', async t => {
-  const diamond = graph('S A 1', 'A D 1', 'S B 5', 'B D 5', 'A B 1');
-  t.same(paths(diamond), ['A', 'B', 'A>B', 'B>A']);
-  t.same(paths(graph('S D 9', 'S A 1', 'A D 1')), ['A', 'direct']);
-  t.same(paths(graph('S X 1', 'X D 1', 'S A 9', 'A D 9')), ['A'], 'X may not relay');
-  t.same(paths(graph('S A 1', 'A B 1', 'B C 1', 'C D 1')), [], 'three relays are one too many');
-  const three = graph('S A 1', 'A D 1', 'S B 2', 'B D 2', 'S C 3', 'C D 3');
-  t.same(paths(three, { A: 'one', B: 'one', C: 'two' }), ['A', 'C', 'B']);
-});
+t.test(
+  'candidates are cheap first, then disjoint, then of other operators, over three relays where two do not do',
+  async t => {
+    const diamond = graph('S A 1', 'A D 1', 'S B 5', 'B D 5', 'A B 1');
+    t.same(paths(diamond), ['A', 'B', 'A>B', 'B>A']);
+    t.same(paths(graph('S D 9', 'S A 1', 'A D 1')), ['A', 'direct']);
+    t.same(paths(graph('S X 1', 'X D 1', 'S A 9', 'A D 9')), ['A'], 'X may not relay');
+    t.same(paths(graph('S A 1', 'A B 1', 'B C 1', 'C D 1')), ['A>B>C']);
+    t.same(paths(graph('S A 1', 'A B 1', 'B C 1', 'C E 1', 'E D 1')), [], 'four relays are one too many');
+    const three = graph('S A 1', 'A D 1', 'S B 2', 'B D 2', 'S C 3', 'C D 3');
+    t.same(paths(three, { A: 'one', B: 'one', C: 'two' }), ['A', 'C', 'B']);
+  },
+);
 
 t.test('a graph of a thousand nodes gives no more than four candidates', async t => {
   const lines: string[] = [];

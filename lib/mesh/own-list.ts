@@ -1,0 +1,110 @@
+/**
+ * The list of its edges that this node signs: when a new one is due, and under which number (overlay.md point 2). A burst
+ * of three, then one per five seconds, whatever happens to its channels.
+ */
+import type { Cancel, Instant } from '../env.js';
+import { after } from '../env.js';
+import type { PeerId } from '../identity/peer-id.js';
+import { isMaterial, type VerifiedLinkState, verifiedLinkState } from '../route/index.js';
+import { type Edge, encodeLinkState, type LinkState } from '../wire/index.js';
+import type { MeshContext } from './context.js';
+
+export interface OwnListHost {
+  /** The present edges of this node and their costs. */
+  edges(): readonly Edge[];
+  /** What a neighbour says about its edge to this node. */
+  claimOf(neighbour: PeerId): number | undefined;
+  publish(list: VerifiedLinkState): void;
+}
+
+/** Waits before the first, second, third list of a burst: the more of them, the more changes go into one. */
+const BURST_DELAYS_MS = [20, 100, 500] as const;
+const BURST = BURST_DELAYS_MS.length;
+const SUSTAINED_MS = 5_000;
+/** A refresh comes between 0.8 of this and all of it, so that nodes that started together do not refresh together. */
+const REFRESH_MS = 60_000;
+const REFRESH_SPREAD = 0.2;
+
+export class OwnList {
+  readonly #context: MeshContext;
+  readonly #host: OwnListHost;
+  #epoch: number;
+  #sequence = 0;
+  #tokens: number = BURST;
+  #filledAt: Instant;
+  #refreshAt: Instant | undefined;
+  #cancel: Cancel | undefined;
+  #advertised: readonly Edge[] = [];
+
+  constructor(context: MeshContext, host: OwnListHost) {
+    this.#context = context;
+    this.#host = host;
+    this.#epoch = context.env.clock.unix();
+    this.#filledAt = context.env.clock.now();
+  }
+
+  /** The edges are others than those of the last list. */
+  edgesChanged(): void {
+    if (this.#cancel !== undefined) return;
+    this.#cancel = this.#context.env.clock.schedule(this.#delayMs(), () => {
+      this.#cancel = undefined;
+      this.#sign();
+    });
+  }
+
+  /** An earlier run of this node, with a clock ahead of the present one, has signed under this epoch. */
+  outbid(epoch: number): void {
+    this.#epoch = Math.max(this.#epoch, epoch + 1);
+    this.edgesChanged();
+  }
+
+  /** Once a second: a cost that drifted is worth a list now, everything else waits for the refresh. */
+  poll(now: Instant): void {
+    if (this.#cancel !== undefined) return;
+    if ((this.#refreshAt !== undefined && now > this.#refreshAt) || this.#hasDrifted()) this.edgesChanged();
+  }
+
+  close(): void {
+    this.#cancel?.();
+  }
+
+  #delayMs(): number {
+    const now = this.#context.env.clock.now();
+    this.#tokens = Math.min(BURST, this.#tokens + (now - this.#filledAt) / SUSTAINED_MS);
+    this.#filledAt = now;
+    return BURST_DELAYS_MS[BURST - Math.floor(this.#tokens)] ?? Math.max(1, (1 - this.#tokens) * SUSTAINED_MS);
+  }
+
+  #sign(): void {
+    const { self, identity, env, relay } = this.#context;
+    this.#delayMs(); // fills the tokens up to now
+    this.#tokens = Math.max(0, this.#tokens - 1);
+    const spread = 1 - REFRESH_SPREAD * env.rng.float();
+    this.#refreshAt = after(env.clock.now(), REFRESH_MS * spread);
+    this.#advertised = this.#host.edges();
+    const list: LinkState = {
+      origin: self,
+      epoch: this.#epoch,
+      sequence: ++this.#sequence,
+      relay: relay !== undefined,
+      edges: this.#advertised,
+    };
+    const body = encodeLinkState(list);
+    this.#host.publish(verifiedLinkState(list, body, identity.sign('link-state', list.epoch, body)));
+  }
+
+  /**
+   * The larger of both claims is the cost, so one end's list is enough when a link gets slow. When it gets fast again, the
+   * end with the larger claim lowers it first.
+   */
+  #hasDrifted(): boolean {
+    const costs = new Map(this.#host.edges().map(edge => [edge.peer, edge.costMs]));
+    return this.#advertised.some(({ peer, costMs }) => {
+      const measuredMs = costs.get(peer);
+      if (measuredMs === undefined) return false;
+      const theirsMs = this.#host.claimOf(peer) ?? 0;
+      if (measuredMs < costMs) return costMs >= theirsMs && isMaterial(costMs, measuredMs);
+      return isMaterial(Math.max(costMs, theirsMs), Math.max(measuredMs, theirsMs));
+    });
+  }
+}
