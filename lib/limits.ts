@@ -97,9 +97,12 @@ export const LIMITS = {
   maxLabelsPerIngress: 1_024,
   maxLabelsPerSource: 64,
   labelIdleMs: 120_000,
-  /** Per ingress, and the burst: a peer that restarts sets up all its paths at once. */
+  /** Per ingress, and the burst: a peer that restarts sets up all its paths at once. Half is kept for other sources. */
   pathSetupsPerSecond: 20,
-  pathSetupBurst: 60,
+  pathSetupBurst: 120,
+  /** Nonces of set-ups that are remembered until they expire, of one source and of all: each is below 200 bytes. */
+  maxNoncesPerSource: 1_024,
+  maxNonces: 65_536,
   /** A message of the application, reassembled from frames. */
   maxApplicationMessageBytes: 1_048_576,
   maxSessionQueueBytes: 4_194_304,
@@ -111,8 +114,12 @@ export const LIMITS = {
   /** Sessions of a node, as many as a roster has peers: idle ones are kept, since a handshake costs an order its deadline. */
   maxSessions: 4_096,
   replayWindow: 16_384,
-  /** Bytes that wait at a relay for one neighbour. */
+  /** What waits in a node for one neighbour: frames, 128 bytes for each, and what waits in the channel. */
   maxEgressQueueBytes: 4_194_304,
+  /** Of it, what control may take: it waits only behind data that fills the link. */
+  maxControlQueueBytes: 262_144,
+  /** What waits in the queues of all neighbours together: sixteen stalled ones cost no more than this. */
+  maxRelayQueueBytes: 67_108_864,
   /** The name of a topic, behind its publisher. */
   maxTopicNameBytes: 128,
   /** Channels at once with peers that this node's roster does not admit, over which nothing but a newer roster comes. */

@@ -12,6 +12,7 @@ import {
   LANES,
   MESSAGE_HEADER_BYTES,
   MIN_CUT_BYTES,
+  NORMAL,
   PRIORITIES,
   SECTION_HEADER_BYTES,
   TAG_BYTES,
@@ -45,7 +46,7 @@ export interface RecordSenderOptions {
   readonly buckets: LengthBuckets | undefined;
   /** What acks tell. */
   readonly credit: ReceiveCredit;
-  /** There is room again after `queue` refused. */
+  /** There is room again after `queue` refused, or after `requestRoom`. */
   readonly onRoom: () => void;
   /** The end has been handed to the connection; nothing but acks follows it. */
   readonly onEndSent: () => void;
@@ -70,6 +71,7 @@ export class RecordSender {
   #flushScheduled = false;
   #connectionFull = false;
   #hasRefused = false;
+  #roomWanted: number | undefined;
   #messagesHeld = false;
   #ackDue = false;
   #askDue = false;
@@ -93,6 +95,18 @@ export class RecordSender {
 
   get queuedBytes(): number {
     return this.#queued;
+  }
+
+  /** Bytes that would leave at once beyond the urgent and normal ones that wait; negative while those must wait. */
+  get headroomBytes(): number {
+    const isStopped = this.#phase !== 'flowing' || this.#connectionFull || this.#messagesHeld;
+    const room = isStopped ? 0 : Math.max(0, this.#window.room('normal'));
+    return room - (this.#lanes[URGENT] as SendLane).bytes - (this.#lanes[NORMAL] as SendLane).bytes;
+  }
+
+  /** `onRoom` is called once, when the headroom is above this; not before some of what waits has left. */
+  requestRoom(headroomBytes: number): void {
+    this.#roomWanted = headroomBytes;
   }
 
   get records(): number {
@@ -254,9 +268,12 @@ export class RecordSender {
     this.#flushScheduled = false;
     const now = this.#options.env.clock.now();
     while (this.#phase === 'flowing' && !this.#connectionFull && this.#sendRecord(now));
-    if (!this.#hasRefused || this.#phase !== 'flowing' || this.#queued > this.#maxQueueBytes / 2) return;
-    this.#hasRefused = false;
-    this.#options.onRoom();
+    if (this.#phase !== 'flowing') return;
+    const takesAgain = this.#hasRefused && this.#queued <= this.#maxQueueBytes / 2;
+    const hasRoom = this.#roomWanted !== undefined && this.headroomBytes > this.#roomWanted;
+    if (takesAgain) this.#hasRefused = false;
+    if (hasRoom) this.#roomWanted = undefined;
+    if (takesAgain || hasRoom) this.#options.onRoom();
   };
 
   /** Seals and sends one record of everything that may leave; false when there is nothing. */

@@ -110,7 +110,7 @@ export class SecureChannel implements Channel {
       buckets: options.buckets,
       credit: this.#credit,
       onRoom: () => {
-        this.#roomWaiters.release();
+        if (!this.#sender.hasRefused) this.#roomWaiters.release();
         this.#handler?.onDrain();
       },
       onEndSent: () => this.#onEndSent(),
@@ -155,6 +155,18 @@ export class SecureChannel implements Channel {
       windowBytes: window.bytes,
       minRttMs: Number.isFinite(minRttMs) ? minRttMs : undefined,
     };
+  }
+
+  get queuedBytes(): number {
+    return this.#sender.queuedBytes;
+  }
+
+  get headroomBytes(): number {
+    return this.#sender.headroomBytes;
+  }
+
+  requestRoom(headroomBytes: number): void {
+    this.#sender.requestRoom(headroomBytes);
   }
 
   exportSecret(label: string, length: number): Uint8Array {

@@ -29,7 +29,7 @@ export interface ChannelHandler {
    * since it keeps the record of up to 64 KiB alive.
    */
   onMessage(message: Uint8Array, priority: Priority): void;
-  /** There is room again after `send` returned false. */
+  /** There is room again after `send` returned false, or after `requestRoom`. */
   onDrain(): void;
   /** A record of the peer has opened for the first time: it has admitted this end. Not called if `attach` came later. */
   onConfirmed?(): void;
@@ -79,6 +79,21 @@ export interface Channel {
   /** Either end has ended it, so that it takes no more messages; or it is closed. */
   readonly ending: boolean;
   readonly stats: ChannelStats;
+  /** Bytes that wait in this channel to be sent, as in `stats`. */
+  readonly queuedBytes: number;
+  /**
+   * Bytes of normal messages that would leave at the end of this turn; negative when so many urgent and normal ones wait
+   * for the window or the connection. Who schedules fairly hands over no more than this: what waits here is in order.
+   */
+  readonly headroomBytes: number;
+  /**
+   * Calls `onDrain` once, when `headroomBytes` is above this. Ask only while it is not: nothing else calls it.
+   *
+   * @example
+   * if (channel.headroomBytes > -16_384) channel.send(next());
+   * else channel.requestRoom(-16_384);
+   */
+  requestRoom(headroomBytes: number): void;
   /**
    * Secret bytes that only both ends can derive, the same at both for one label, as long as the channel lives: they come
    * from the first handshake. Throws INVALID_STATE once closed.

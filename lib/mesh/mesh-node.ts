@@ -19,7 +19,7 @@ import type { SendOptions, Service } from './messaging.js';
 import { Neighbours } from './neighbours.js';
 import { type CompleteNodeOptions, checkNodeOptions, handshakePolicyOf, type NodeOptions } from './node-options.js';
 import { PathSetups } from './path-setup.js';
-import { PathSwitch, type SwitchCounters } from './path-switch.js';
+import { PathSwitch } from './path-switch.js';
 import type { PeerLink } from './peer-link.js';
 import { Progress } from './progress.js';
 import { PubSub } from './pubsub.js';
@@ -28,6 +28,7 @@ import { SESSION_SERVICE, SessionHandle } from './session-handle.js';
 import type {
   ConnectionSnapshot,
   DrainOptions,
+  NeighbourCounters,
   Node,
   NodeEvents,
   PeerEvent,
@@ -36,6 +37,7 @@ import type {
   RouteSnapshot,
   Session,
   SubscribeOptions,
+  SwitchCounters,
 } from './types.js';
 
 type StateHandler = (peer: PeerId, state: 'up' | 'down') => void;
@@ -106,8 +108,8 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
     this.#setups = new PathSetups(
       this.#context,
       this.#switch,
-      peer => this.#neighbours.channel(peer) !== undefined,
       arrived => this.#links.onArrival(arrived),
+      event => this.emit('refused', event),
     );
     this.#flood = new LinkStateFlood(this.#context, this.#graph, {
       neighbours: () => this.#neighbours.peers,
@@ -247,6 +249,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   // ---------------------------------------------------------------- neighbours
 
   #onNeighbourUp(peer: PeerId): void {
+    this.#switch.neighbourUp(peer);
     this.#flood.neighbourUp(peer);
     this.#emitPeer(peer, 'connected');
   }
@@ -263,6 +266,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       if (message.length <= LIMITS.maxFrameBytes) this.#switch.onData(from, message);
       return;
     }
+    this.#switch.onControlBytes(from, message.length);
     let frame: NeighbourFrame;
     try {
       frame = decodeNeighbourFrame(message);
@@ -306,6 +310,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   #checkIdleLater(): void {
     this.#cancelIdleCheck = this.#context.env.clock.schedule(IDLE_CHECK_MS, () => {
       this.#switch.expireIdle();
+      this.#setups.expireIdle();
       this.#checkIdleLater();
     });
   }
@@ -367,9 +372,14 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
     return explanationText(this.explain(peer));
   }
 
-  /** Counters of this node as a relay: what it forwarded, what it dropped, which set-ups it refused and why. */
-  diagnostics(): { readonly switch: Readonly<SwitchCounters>; readonly refusals: ReadonlyMap<string, number> } {
-    return { switch: this.#switch.counters, refusals: this.#setups.refusals };
+  /** Counters of this node as a relay: what it forwarded and dropped, which set-ups it refused and why, by neighbour. */
+  diagnostics(): {
+    readonly switch: SwitchCounters;
+    readonly refusals: ReadonlyMap<string, number>;
+    readonly neighbours: ReadonlyMap<PeerId, NeighbourCounters>;
+  } {
+    const { counters, neighbours } = this.#switch;
+    return { switch: counters, refusals: this.#setups.refusals, neighbours };
   }
 
   // ---------------------------------------------------------------- end

@@ -15,27 +15,54 @@ import {
 } from '../wire/index.js';
 import type { MeshContext } from './context.js';
 import { Egress } from './egress.js';
-import { LabelTable, type Transit } from './labels.js';
+import { EgressMemory } from './egress-memory.js';
+import { type LabelRefusal, LabelTable, type Transit } from './labels.js';
 import { PathEnd, type PathHandler, type PathOutlet } from './path-end.js';
+import type { NeighbourCounters, SwitchCounters } from './types.js';
 
 type PathFrame = Extract<NeighbourFrame, { kind: 'path-reply' | 'path-continue' | 'path-close' }>;
 
-export interface SwitchCounters {
-  forwarded: number;
-  unknownLabel: number;
-  dropped: number;
-}
+const GONE: LabelRefusal = { reason: 'a neighbour is gone', value: 0, limit: 0 };
 
 export class PathSwitch implements PathOutlet {
   readonly #context: MeshContext;
-  readonly #channelTo: (peer: PeerId) => Channel | undefined;
-  readonly #labels = new LabelTable<PathEnd>();
-  readonly #egress = new Map<PeerId, Egress>();
-  readonly counters: SwitchCounters = { forwarded: 0, unknownLabel: 0, dropped: 0 };
+  readonly #memory = new EgressMemory();
+  readonly #labels: LabelTable<PathEnd>;
+  #forwarded = 0;
+  #unknownLabel = 0;
+  /** Of neighbours that are gone. */
+  #dropped = 0;
+  #expired = 0;
 
   constructor(context: MeshContext, channelTo: (peer: PeerId) => Channel | undefined) {
     this.#context = context;
-    this.#channelTo = channelTo;
+    this.#labels = new LabelTable(peer => new Egress(() => channelTo(peer), context.env.clock, this.#memory));
+  }
+
+  get counters(): SwitchCounters {
+    let [dropped, expired] = [this.#dropped, this.#expired];
+    for (const { egress } of this.#labels.ports) {
+      dropped += egress.counters.dropped;
+      expired += egress.counters.expired;
+    }
+    return {
+      forwarded: this.#forwarded,
+      unknownLabel: this.#unknownLabel,
+      dropped,
+      expired,
+      queuedBytes: this.#memory.bytes,
+    };
+  }
+
+  get neighbours(): ReadonlyMap<PeerId, NeighbourCounters> {
+    const counters = new Map<PeerId, NeighbourCounters>();
+    for (const { peer, egress, incoming, controlReceivedBytes } of this.#labels.ports) {
+      const { controlSentBytes, dropped, expired } = egress.counters;
+      const queuedBytes = egress.bytes;
+      const labels = incoming.size;
+      counters.set(peer, { controlSentBytes, controlReceivedBytes, queuedBytes, dropped, expired, labels });
+    }
+    return counters;
   }
 
   // ---------------------------------------------------------------- making and unmaking
@@ -44,41 +71,64 @@ export class PathSwitch implements PathOutlet {
   addSource(peer: PeerId, route: readonly PeerId[], handler: PathHandler): PathEnd {
     const neighbour = route[0] ?? peer;
     const end = new PathEnd(this, { role: 'source', peer, route, neighbour, label: this.#labels.allot() }, handler);
-    this.#labels.outgoing.set(neighbour, end.label, { end });
+    this.#labels.find(neighbour)?.outgoing.set(end.label, { end, transit: undefined });
     return end;
   }
 
-  /** A path that ends here. Undefined when the label is taken or the limits are reached. */
-  addDestination(source: PeerId, route: readonly PeerId[], neighbour: PeerId, label: number): PathEnd | undefined {
-    if (this.#labels.incoming.get(neighbour, label) !== undefined) return undefined;
-    if (!this.#labels.hasRoomFor(source, neighbour)) return undefined;
+  /** A path that ends here, or why there is no room for it. */
+  addDestination(
+    source: PeerId,
+    route: readonly PeerId[],
+    neighbour: PeerId,
+    label: number,
+  ): { readonly end: PathEnd } | LabelRefusal {
+    const port = this.#labels.find(neighbour);
+    if (port === undefined) return GONE;
+    const refusal = this.#labels.refuses(source, port, label, this.#evict);
+    if (refusal !== undefined) return refusal;
     const end = new PathEnd(this, { role: 'destination', peer: source, route, neighbour, label });
-    this.#labels.incoming.set(neighbour, label, { end });
-    return end;
+    port.incoming.set(label, { end, transit: undefined });
+    return { end };
   }
 
-  /** A path that passes through. Returns the label of the next link; undefined as above. */
-  addTransit(source: PeerId, upstream: PeerId, upstreamLabel: number, downstream: PeerId): number | undefined {
-    if (this.#labels.incoming.get(upstream, upstreamLabel) !== undefined) return undefined;
-    if (!this.#labels.hasRoomFor(source, upstream)) return undefined;
+  /** A path that passes through: the label of its next link, or why there is no room for it. */
+  addTransit(
+    source: PeerId,
+    from: PeerId,
+    upstreamLabel: number,
+    to: PeerId,
+  ): { readonly downstreamLabel: number } | LabelRefusal {
+    const upstream = this.#labels.find(from);
+    const downstream = this.#labels.find(to);
+    if (upstream === undefined || downstream === undefined) return GONE;
+    const refusal = this.#labels.refuses(source, upstream, upstreamLabel, this.#evict);
+    if (refusal !== undefined) return refusal;
     const downstreamLabel = this.#labels.allot();
     const lastUsedAt = this.#context.env.clock.now();
     this.#labels.addTransit({ source, upstream, upstreamLabel, downstream, downstreamLabel, lastUsedAt });
-    return downstreamLabel;
+    return { downstreamLabel };
   }
 
   forget(end: PathEnd): void {
-    const labels = end.role === 'source' ? this.#labels.outgoing : this.#labels.incoming;
-    labels.delete(end.neighbour, end.label);
+    const port = this.#labels.find(end.neighbour);
+    (end.role === 'source' ? port?.outgoing : port?.incoming)?.delete(end.label);
+  }
+
+  neighbourUp(peer: PeerId): void {
+    this.#labels.add(peer);
   }
 
   /** The channel to a neighbour died: so did every path over it. */
   neighbourLost(peer: PeerId): void {
-    this.#egress.get(peer)?.clear();
-    this.#egress.delete(peer);
-    for (const hop of [...this.#labels.incoming.of(peer), ...this.#labels.outgoing.of(peer)]) {
-      if ('end' in hop) hop.end.deliverClose('next-hop-lost');
-      else this.#closeTransit(hop.transit, 'next-hop-lost');
+    const port = this.#labels.find(peer);
+    if (port === undefined) return;
+    port.egress.close();
+    this.#dropped += port.egress.counters.dropped;
+    this.#expired += port.egress.counters.expired;
+    this.#labels.remove(port);
+    for (const { end, transit } of [...port.incoming.values(), ...port.outgoing.values()]) {
+      end?.deliverClose('next-hop-lost');
+      if (transit !== undefined) this.#closeTransit(transit, 'next-hop-lost');
     }
   }
 
@@ -86,22 +136,30 @@ export class PathSwitch implements PathOutlet {
     for (const transit of this.#labels.idleTransits(this.#context.env.clock.now())) this.#closeTransit(transit, 'idle');
   }
 
-  #closeTransit(transit: Transit, reason: PathCloseReason): void {
+  readonly #evict = (transit: Transit<PathEnd>): void => this.#closeTransit(transit, 'limit');
+
+  #closeTransit(transit: Transit<PathEnd>, reason: PathCloseReason): void {
     this.#labels.removeTransit(transit);
     const { upstream, upstreamLabel, downstream, downstreamLabel } = transit;
-    this.sendControl(upstream, { kind: 'path-close', label: upstreamLabel, forward: false, reason });
-    this.sendControl(downstream, { kind: 'path-close', label: downstreamLabel, forward: true, reason });
+    this.sendControl(upstream.peer, { kind: 'path-close', label: upstreamLabel, forward: false, reason });
+    this.sendControl(downstream.peer, { kind: 'path-close', label: downstreamLabel, forward: true, reason });
   }
 
   // ---------------------------------------------------------------- sending
 
-  sendControl(neighbour: PeerId, frame: NeighbourFrame): void {
-    this.#channelTo(neighbour)?.send(encodeNeighbourFrame(frame), { priority: 'urgent' });
+  /** On behalf of a source behind an ingress, or of this node. */
+  sendControl(
+    neighbour: PeerId,
+    frame: NeighbourFrame,
+    from: PeerId = this.#context.self,
+    source: PeerId = from,
+  ): void {
+    this.#labels.find(neighbour)?.egress.sendControl(from, source, encodeNeighbourFrame(frame));
   }
 
   sendData(neighbour: PeerId, header: Uint8Array, sealed: Uint8Array, priority: Priority): void {
-    const channel = this.#channelTo(neighbour);
-    if (channel !== undefined && !channel.send([header, sealed], { priority })) this.counters.dropped += 1;
+    const { self } = this.#context;
+    this.#labels.find(neighbour)?.egress.sendData(self, self, header, sealed, priority);
   }
 
   // ---------------------------------------------------------------- receiving
@@ -109,66 +167,68 @@ export class PathSwitch implements PathOutlet {
   /** A data frame, whose header was checked to be whole. Only its label is rewritten. */
   onData(from: PeerId, frame: Uint8Array): void {
     const forward = frame[0] === DATA_FORWARD;
-    const labels = forward ? this.#labels.incoming : this.#labels.outgoing;
-    const hop = labels.get(from, dataLabel(frame));
+    const port = this.#labels.find(from);
+    const hop = (forward ? port?.incoming : port?.outgoing)?.get(dataLabel(frame));
     if (hop === undefined) {
-      this.counters.unknownLabel += 1;
-      return;
-    }
-    if ('end' in hop) {
-      hop.end.deliverData(frame);
+      this.#unknownLabel += 1;
       return;
     }
     const { transit } = hop;
-    transit.lastUsedAt = this.#context.env.clock.now();
-    const to = forward ? transit.downstream : transit.upstream;
-    setDataLabel(frame, forward ? transit.downstreamLabel : transit.upstreamLabel);
-    const onForward = this.#context.relay?.onForward;
-    if (onForward === undefined) {
-      this.#forward(from, to, frame);
+    if (transit === undefined) {
+      hop.end?.deliverData(frame);
       return;
     }
+    transit.lastUsedAt = this.#context.env.clock.now();
+    setDataLabel(frame, forward ? transit.downstreamLabel : transit.upstreamLabel);
+    if (this.#context.relay?.onForward === undefined) this.#forward(transit, forward, frame);
+    else this.#askOperator(transit, forward, frame);
+  }
+
+  #askOperator(transit: Transit<PathEnd>, forward: boolean, frame: Uint8Array): void {
+    const { upstream, downstream } = transit;
+    const [from, to] = forward ? [upstream.peer, downstream.peer] : [downstream.peer, upstream.peer];
     const lane = dataUrgent(frame) ? 'urgent' : 'normal';
-    const verdict = onForward({ from, to, bytes: frame.length, lane });
-    if (verdict === 'forward') this.#forward(from, to, frame);
+    const verdict = this.#context.relay?.onForward?.({ from, to, bytes: frame.length, lane }) ?? 'forward';
+    if (verdict === 'forward') this.#forward(transit, forward, frame);
     else if (verdict !== 'drop') {
-      this.#context.env.clock.schedule(verdict.delayMs, () => this.#forward(from, to, frame));
+      this.#context.env.clock.schedule(verdict.delayMs, () => this.#forward(transit, forward, frame));
     }
   }
 
-  #forward(from: PeerId, to: PeerId, frame: Uint8Array): void {
-    let egress = this.#egress.get(to);
-    if (egress === undefined) {
-      if (this.#channelTo(to) === undefined) return;
-      egress = new Egress(() => this.#channelTo(to), this.#context.env.clock);
-      this.#egress.set(to, egress);
-    }
-    this.counters.forwarded += 1;
-    egress.push(from, frame, dataUrgent(frame));
+  #forward({ source, upstream, downstream }: Transit<PathEnd>, forward: boolean, frame: Uint8Array): void {
+    const [from, to] = forward ? [upstream, downstream] : [downstream, upstream];
+    this.#forwarded += 1;
+    to.egress.sendData(from.peer, source, frame, undefined, dataUrgent(frame) ? 'urgent' : 'normal');
   }
 
   onDrain(peer: PeerId): void {
-    this.#egress.get(peer)?.pump();
+    this.#labels.find(peer)?.egress.pump();
+  }
+
+  /** Any control frame came, of so many bytes. */
+  onControlBytes(from: PeerId, bytes: number): void {
+    const port = this.#labels.find(from);
+    if (port !== undefined) port.controlReceivedBytes += bytes;
   }
 
   onControl(from: PeerId, frame: PathFrame): void {
     const forward = frame.kind === 'path-continue' || (frame.kind === 'path-close' && frame.forward);
-    const labels = forward ? this.#labels.incoming : this.#labels.outgoing;
-    const hop = labels.get(from, frame.label);
+    const port = this.#labels.find(from);
+    const hop = (forward ? port?.incoming : port?.outgoing)?.get(frame.label);
     if (hop === undefined) {
-      this.counters.unknownLabel += 1;
+      this.#unknownLabel += 1;
       return;
     }
-    if ('end' in hop) {
-      if (frame.kind === 'path-close') hop.end.deliverClose(frame.reason);
-      else hop.end.deliverMessage(frame.message);
-      return;
+    const { end, transit } = hop;
+    if (end !== undefined) {
+      if (frame.kind === 'path-close') end.deliverClose(frame.reason);
+      else end.deliverMessage(frame.message);
     }
-    const { transit } = hop;
+    if (transit === undefined) return;
     const to = forward ? transit.downstream : transit.upstream;
     const label = forward ? transit.downstreamLabel : transit.upstreamLabel;
     if (frame.kind === 'path-close') this.#labels.removeTransit(transit);
     else transit.lastUsedAt = this.#context.env.clock.now();
-    this.sendControl(to, { ...frame, label });
+    this.sendControl(to.peer, { ...frame, label }, from, transit.source);
   }
 }

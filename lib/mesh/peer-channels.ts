@@ -127,13 +127,19 @@ export class PeerChannels {
     this.#host.onUp();
   }
 
+  /** Who waits for room asked another channel for it. */
+  #sendOn(member: Member): void {
+    this.#sending = member;
+    this.#host.onDrain();
+  }
+
   #supersede(present: Member, next: Member): void {
     this.#leave(present);
     next.channel.holdMessages();
     next.channel.pause();
     next.replacesLost = lostByPeer(next, present);
     this.#current = next;
-    if (this.#sending?.channel.ending !== false) this.#sending = next;
+    if (this.#sending?.channel.ending !== false) this.#sendOn(next);
     this.#hold();
     this.#endOthers();
   }
@@ -152,7 +158,7 @@ export class PeerChannels {
     if (current === undefined || current.role === 'initiator' || !current.channel.confirmed) return;
     for (const { channel } of this.#leaving) channel.close();
     if (this.#sending === current || this.#leaving.size === 0) return;
-    this.#sending = current;
+    this.#sendOn(current);
     this.#hold();
   }
 
@@ -194,7 +200,7 @@ export class PeerChannels {
 
   #onEnding(member: Member): void {
     if (member !== this.#sending || member === this.#current || this.#current === undefined) return;
-    this.#sending = this.#current;
+    this.#sendOn(this.#current);
     this.#hold();
   }
 
@@ -211,7 +217,7 @@ export class PeerChannels {
     if (current === undefined) return;
     // Once nobody waits for it any more, and nothing is sent on it, how it ends does not matter.
     if (this.#cancelHold !== undefined || member === this.#sending) this.#broken ??= cause;
-    if (member === this.#sending) this.#sending = current;
+    if (member === this.#sending) this.#sendOn(current);
     if (this.#leaving.size === 0) this.#release();
   }
 

@@ -133,11 +133,56 @@ export interface Session {
   messages(signal?: AbortSignal): AsyncIterableIterator<Uint8Array>;
 }
 
+/**
+ * Set-ups of paths that this node refused, as a relay or as their destination: at most one event per second, neighbour and
+ * reason.
+ */
+export interface RefusedEvent {
+  /** The neighbour that the set-up came from. */
+  readonly from: PeerId;
+  /** Who signed it, or is said to have; undefined where it could not be read. */
+  readonly source?: PeerId;
+  readonly reason: string;
+  /** Where a limit was met: what stood against it. */
+  readonly value?: number;
+  readonly limit?: number;
+  /** Refusals of this neighbour for this reason since the last event, this one included. */
+  readonly count: number;
+  readonly atMs: number;
+}
+
+/** What a node forwarded and dropped, its own frames included, since it began. */
+export interface SwitchCounters {
+  readonly forwarded: number;
+  /** Frames on labels that nobody set up, or that are closed. */
+  readonly unknownLabel: number;
+  /** For want of room. */
+  readonly dropped: number;
+  /** Their ttl ran out here. */
+  readonly expired: number;
+  /** What waits for all neighbours together at present. */
+  readonly queuedBytes: number;
+}
+
+/** One neighbour, since its channel is up. */
+export interface NeighbourCounters {
+  /** Link state, set-ups and closes: frames on the channel, without its own overhead. */
+  readonly controlSentBytes: number;
+  readonly controlReceivedBytes: number;
+  /** What waits for it: frames, and 128 bytes for each. */
+  readonly queuedBytes: number;
+  readonly dropped: number;
+  readonly expired: number;
+  /** Labels that it named here. */
+  readonly labels: number;
+}
+
 export type NodeEvents = {
   route: (event: RouteEvent) => void;
   peer: (event: PeerEvent) => void;
   /** An address of `peers` was dialled, connected, lost or refused: with the cause and the time of the next try. */
   connection: (event: ConnectionEvent) => void;
+  refused: (event: RefusedEvent) => void;
 };
 
 export interface Node extends Messaging, Pick<EventEmitter<NodeEvents>, 'on' | 'once' | 'off'> {
