@@ -2,7 +2,7 @@
  * Channels beside what a user would pick instead, in one run: `npm run bench -- channel`. Two pinned processes on
  * loopback carry every case, all contenders of a row right after one another; only ratios within a round count.
  */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +11,7 @@ import { type RunOptions, runCases, type Sample, select } from './cases.js';
 import { performancePage, performancePlots } from './page.js';
 import { preparePeers } from './peers.js';
 import { fallenBack, figures, type Recorded, ratios } from './results.js';
+import { withSectionsOf } from './sections.js';
 
 const USAGE = `npm run bench -- channel [options]
   --quick          one short round, a few minutes
@@ -70,7 +71,7 @@ if (options.help) {
 }
 if (options.report) {
   const result = recorded();
-  writeFileSync(PAGE, performancePage(result));
+  writeFileSync(PAGE, withSectionsOf(performancePage(result), existsSync(PAGE) ? readFileSync(PAGE, 'utf8') : ''));
   for (const [name, svg] of Object.entries(performancePlots(result))) writeFileSync(`${DOCS}${name}`, svg);
   process.exit(0);
 }

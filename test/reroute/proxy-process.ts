@@ -11,28 +11,38 @@ const UNREAD_BYTES = 1_048_576;
 
 export type ProxyRequest =
   | { readonly kind: 'open'; readonly name: string; readonly target: string; readonly delayMs: number }
-  | { readonly kind: 'delay'; readonly name: string; readonly delayMs: number }
+  /** The link breaks, and is as long as this when it comes back. */
+  | { readonly kind: 'renew'; readonly name: string; readonly delayMs: number }
   /** Bytes since the start, both directions together, by link. */
   | { readonly kind: 'bytes' }
   | { readonly kind: 'lateness' };
 
 export interface ProxyAnswers {
   readonly open: { readonly address: string };
-  readonly delay: null;
+  readonly renew: null;
   readonly bytes: Readonly<Record<string, number>>;
   readonly lateness: Lateness;
 }
 
 class Link {
-  delayMs: number;
   bytes = 0;
-  readonly #line: DelayLine;
+  #delayMs: number;
+  readonly #line = new DelayLine();
   readonly #target: URL;
+  readonly #sockets = new Set<Socket>();
 
-  constructor(line: DelayLine, target: string, delayMs: number) {
-    this.#line = line;
+  constructor(target: string, delayMs: number) {
     this.#target = new URL(target);
-    this.delayMs = delayMs;
+    this.#delayMs = delayMs;
+  }
+
+  lateness(): Lateness {
+    return this.#line.lateness();
+  }
+
+  renew(delayMs: number): void {
+    this.#delayMs = delayMs;
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   listen(): Promise<Server> {
@@ -51,42 +61,42 @@ class Link {
   }
 
   #passOn(from: Socket, to: Socket): void {
+    this.#sockets.add(from);
+    from.on('close', () => this.#sockets.delete(from));
     from.on('data', chunk => {
       this.bytes += chunk.length;
-      this.#line.push(this.delayMs, () => {
+      this.#line.push(this.#delayMs, () => {
         if (to.writable && !to.write(chunk) && to.writableLength > UNREAD_BYTES) from.pause();
       });
     });
     to.on('drain', () => from.resume());
-    from.on('end', () => this.#line.push(this.delayMs, () => to.end()));
+    from.on('end', () => this.#line.push(this.#delayMs, () => to.end()));
     // A reset, or a process that was killed: the other side hears of it after the time of the link, and no sooner.
-    from.on('error', () => this.#line.push(this.delayMs, () => to.destroy()));
+    from.on('error', () => this.#line.push(this.#delayMs, () => to.destroy()));
   }
 }
 
-// All links have the same delay except in `lie`, where each needs its own line to keep its own order.
-const links = new Map<string, { readonly link: Link; readonly line: DelayLine }>();
+const links = new Map<string, Link>();
 
 answerRequests<ProxyRequest>(async request => {
   switch (request.kind) {
     case 'open': {
-      const line = new DelayLine();
-      const link = new Link(line, request.target, request.delayMs);
-      links.set(request.name, { link, line });
+      const link = new Link(request.target, request.delayMs);
+      links.set(request.name, link);
       const bound = (await link.listen()).address();
       if (bound === null || typeof bound === 'string') throw new Error('a TCP port was expected');
       return { address: `tcp://127.0.0.1:${bound.port}` } satisfies ProxyAnswers['open'];
     }
-    case 'delay': {
-      const entry = links.get(request.name);
-      if (entry === undefined) throw new Error(`there is no link ${request.name}`);
-      entry.link.delayMs = request.delayMs;
+    case 'renew': {
+      const link = links.get(request.name);
+      if (link === undefined) throw new Error(`there is no link ${request.name}`);
+      link.renew(request.delayMs);
       return null;
     }
     case 'bytes':
-      return Object.fromEntries([...links].map(([name, { link }]) => [name, link.bytes]));
+      return Object.fromEntries([...links].map(([name, link]) => [name, link.bytes]));
     case 'lateness': {
-      const each = [...links.values()].map(({ line }) => line.lateness());
+      const each = [...links.values()].map(link => link.lateness());
       return each.reduce((a, b) => (a.p99Ms >= b.p99Ms ? a : b));
     }
   }

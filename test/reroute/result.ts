@@ -85,6 +85,8 @@ export interface RunResult {
   readonly proxyLateP99Ms: number;
   readonly proxyLateMaxMs: number;
   readonly overhead?: Overhead;
+  /** Whether the bad relay is the cheapest candidate at the end, by what the link state claims. */
+  readonly isCheapest: boolean;
   /** What the source says of its route at the end. */
   readonly why: string;
 }
@@ -139,6 +141,7 @@ export function resultOf(seen: Observation): RunResult {
     proxyLateP99Ms: round(seen.lateness.p99Ms),
     proxyLateMaxMs: round(seen.lateness.maxMs),
     ...(seen.busy && seen.idle && { overhead: overheadOf(seen, seen.busy, seen.idle) }),
+    isCheapest: bad.startsWith(/^candidates: (\w+)/.exec(seen.why)?.[1] ?? '?'),
     why: seen.why,
   };
 }

@@ -137,13 +137,13 @@ class Run {
   }
 
   /**
-   * Its links get quick, so that both neighbours measure and sign a low cost for it; the data that it forwards it holds for
-   * longer than the honest relay takes. One that forged the cost itself would need both neighbours for it.
+   * Its links break and come back quick, so that both neighbours measure and sign a low cost for it; the data that it
+   * forwards it holds for longer than the honest relay takes. To forge the cost itself it would need both neighbours.
    */
   async #lie(bad: RelayName): Promise<number> {
     const { rttMs } = this.#options;
     for (const from of ['source', 'destination'])
-      await this.#proxy.ask({ kind: 'delay', name: `${from}-${bad}`, delayMs: (rttMs / 4) * FAST_SHARE });
+      await this.#proxy.ask({ kind: 'renew', name: `${from}-${bad}`, delayMs: (rttMs / 4) * FAST_SHARE });
     const behaviour = { kind: 'delay', delayMs: rttMs } as const;
     return (await this.#diamond.ask<NodeAnswers['behave']>(bad, { kind: 'behave', behaviour })).atMs;
   }
@@ -178,4 +178,3 @@ class Run {
     return { before, after: await this.#traffic() };
   }
 }
-

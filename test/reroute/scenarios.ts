@@ -41,11 +41,11 @@ const within = (ms: number) => (): number => ms;
 
 const SCENARIOS: readonly Scenario[] = [
   {
-    ...{ name: 'crash', does: 'its process is killed', fault: { kind: 'kill' } },
+    ...{ name: 'crash', does: 'is killed', fault: { kind: 'kill' } },
     ...{ untilSwitch: true, watchMs: 5_000, runs: 20, switchWithinMs: crashBarMs, bar: 'R1' },
   },
   {
-    ...{ name: 'stall', does: 'its process hangs, connections stay up', fault: { kind: 'freeze' } },
+    ...{ name: 'stall', does: 'hangs, connections stay up', fault: { kind: 'freeze' } },
     ...{ untilSwitch: true, watchMs: 5_000, runs: 20, switchWithinMs: crashBarMs, bar: 'R1' },
   },
   {

@@ -106,8 +106,11 @@ function verdictsOf(scenario: Scenario, runs: readonly RunResult[], p95: number)
     const share = total(run => run.lateBadShare) / runs.length;
     verdicts.push(judge(bar, 'share of messages on it, last third of the time', share, 0.05));
   }
-  if (bar === 'R8')
-    verdicts.push(judge(bar, 'share of messages on the liar', Math.max(...runs.map(r => r.badShare)), 0));
+  if (bar === 'R8') {
+    const doubted = runs.filter(run => !run.isCheapest).length;
+    verdicts.push(judge(bar, 'runs in which the link state did not believe the lie', doubted, 0));
+    verdicts.push(judge(bar, 'share of messages on the liar', Math.max(...runs.map(run => run.badShare)), 0));
+  }
   return verdicts;
 }
 

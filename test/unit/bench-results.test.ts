@@ -4,6 +4,7 @@ import type { Bar } from '../bench/measures.js';
 import { performancePage } from '../bench/page.js';
 import { svgOf } from '../bench/plot.js';
 import { fallenBack, figures, type Ratio, ratios } from '../bench/results.js';
+import { withSection, withSectionsOf } from '../bench/sections.js';
 
 const sample = (
   measure: string,
@@ -132,4 +133,14 @@ t.test('the page says of every bar whether it is reached', async t => {
   t.match(page, '| P1 | oneway-256 | hopfair-ws | 99 msgs/s | ws: 10 | 9.9x | ≥ 10 | falls short |');
   t.match(page, '| hopfair-ws | – | 99 |');
   t.match(page, 'Not measured: link: no namespaces.');
+});
+
+t.test('a command replaces its own section of the page and keeps those of others', async t => {
+  const page = withSection(withSection('# Channels\n', 'one', 'first'), 'two', 'second');
+  const replaced = withSection(page, 'one', 'third');
+  t.match(replaced, /# Channels[\s\S]*third[\s\S]*second/, 'in its place');
+  t.notMatch(replaced, /first/);
+  const anew = withSectionsOf('# Channels anew\n', replaced);
+  t.equal(anew, replaced.replace('# Channels', '# Channels anew'), 'whoever writes the rest of the page keeps both');
+  t.equal(withSectionsOf('# Channels anew\n', ''), '# Channels anew\n');
 });
