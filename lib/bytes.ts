@@ -103,6 +103,15 @@ export class Writer {
     return this;
   }
 
+  /** An integer below 2^53 in 1, 2, 4 or 8 bytes, the first two bits telling which (RFC 9000, section 16). */
+  varint(v: number): this {
+    if (v < 0x40) return this.u8(v);
+    if (v < 0x4000) return this.u16(0x4000 + v);
+    if (v < 0x4000_0000) return this.u32(0x8000_0000 + v);
+    invariant(Number.isSafeInteger(v), 'varint out of the safe range');
+    return this.u32(0xc000_0000 + Math.floor(v / 0x1_0000_0000)).u32(v >>> 0);
+  }
+
   /** Bytes of a length that both ends know. */
   raw(bytes: Uint8Array): this {
     const at = this.#reserve(bytes.length); // first: it may replace the buffer
@@ -128,6 +137,11 @@ export class Writer {
   /** A copy of what was written. */
   finish(): Uint8Array {
     return this.#buffer.slice(0, this.#length);
+  }
+
+  /** What was written, without a copy: the writer must not be used any more. */
+  take(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length);
   }
 }
 
@@ -169,6 +183,26 @@ export class Reader {
   u64(): number {
     const at = this.#take(8);
     const v = this.#view.getUint32(at) * 0x1_0000_0000 + this.#view.getUint32(at + 4);
+    if (!Number.isSafeInteger(v)) throw new HopfairError('DECODE_FAILED', 'integer above 2^53');
+    return v;
+  }
+
+  /** Shorter forms must be used where they suffice: what is read is written the same way. */
+  varint(): number {
+    const start = this.#at;
+    const first = this.u8();
+    const form = first >>> 6;
+    if (form === 0) return first;
+    this.#at = start;
+    const value = form === 1 ? this.u16() - 0x4000 : form === 2 ? this.u32() - 0x8000_0000 : this.#varint8();
+    const least = form === 1 ? 0x40 : form === 2 ? 0x4000 : 0x4000_0000;
+    if (value < least) throw new HopfairError('DECODE_FAILED', 'an integer in more bytes than it needs');
+    return value;
+  }
+
+  #varint8(): number {
+    const at = this.#take(8);
+    const v = (this.#view.getUint32(at) - 0xc000_0000) * 0x1_0000_0000 + this.#view.getUint32(at + 4);
     if (!Number.isSafeInteger(v)) throw new HopfairError('DECODE_FAILED', 'integer above 2^53');
     return v;
   }

@@ -105,7 +105,23 @@ export const LIMITS = {
   maxNonces: 65_536,
   /** A message of the application, reassembled from frames. */
   maxApplicationMessageBytes: 1_048_576,
+  /** What waits for one peer, each message counted with 192 bytes more than it has. */
   maxSessionQueueBytes: 4_194_304,
+  /**
+   * Reliable messages of one service and sender that its application has not taken, counted the same way: constant, since
+   * both ends know it. Room for the largest message must be left when a quarter has not been granted again.
+   */
+  serviceCreditBytes: 3_145_728,
+  /** What one service may queue beyond that: the rest of the queue is for services whose reader is not slow. */
+  serviceBacklogBytes: 1_048_576,
+  /** Messages of one peer that are not whole, too early or not taken; one more of the largest size makes the next one. */
+  maxPeerReceiveBytes: 4_194_304,
+  /** The same over all peers of a node. */
+  maxReceiveBytes: 268_435_456,
+  /** How far ahead of the first message that is missing one may be, by service. */
+  maxMessagesAhead: 16_384,
+  /** Disjoint paths that one message may ask for: as many candidates as are looked for. */
+  maxPathsPerMessage: 4,
   /** Whoever steals the keys of a session reads on until the next Diffie-Hellman exchange. */
   sessionLifetimeMs: 3_600_000,
   /** Handshakes that one peer begins while it has a session, and the burst: after each the layers above exchange keys anew. */

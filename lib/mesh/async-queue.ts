@@ -1,6 +1,8 @@
+import { Fifo } from './fifo.js';
+
 /** A queue between synchronous callbacks and one asynchronous reader. Whoever pushes bounds it. */
 export class AsyncQueue<T> {
-  #items: T[] = [];
+  readonly #items = new Fifo<T>();
   #wake: (() => void) | undefined;
   #ended = false;
 

@@ -7,6 +7,7 @@ import type { KnownPeers } from '../identity/known-peers.js';
 import type { Membership } from '../identity/membership.js';
 import type { PeerId } from '../identity/peer-id.js';
 import type { Admission } from './admission.js';
+import type { Holdings } from './holdings.js';
 import type { RelayOptions } from './types.js';
 
 export interface MeshContext {
@@ -21,6 +22,8 @@ export interface MeshContext {
   readonly knownPeers: KnownPeers;
   readonly sessionLifetimeMs: number;
   readonly maxSessions: number;
+  /** What is kept of messages of all peers. */
+  readonly holdings: Holdings;
   /** Undefined when this node does not forward. */
   readonly relay: RelayOptions | undefined;
   /** For channels and sessions; read anew for each, since certificates and evidence are renewed. */

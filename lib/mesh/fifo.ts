@@ -28,4 +28,21 @@ export class Fifo<T> {
     }
     return item;
   }
+
+  /** Puts items before all that wait. */
+  prepend(items: readonly T[]): void {
+    if (items.length === 0) return;
+    this.#items = [...items, ...this.#items.slice(this.#head)];
+    this.#head = 0;
+  }
+
+  keep(isWanted: (item: T) => boolean): void {
+    this.#items = this.#items.slice(this.#head).filter(isWanted);
+    this.#head = 0;
+  }
+
+  clear(): void {
+    this.#items = [];
+    this.#head = 0;
+  }
 }

@@ -2,6 +2,8 @@
 import type { Cancel } from '../env.js';
 import type { PeerId } from '../identity/peer-id.js';
 import type { MeshContext } from './context.js';
+import { messageCost } from './credit.js';
+import type { Service } from './messaging.js';
 import type { ArrivedSetup, PathSetups } from './path-setup.js';
 import { type LinkHost, PeerLink } from './peer-link.js';
 import { SessionResponder } from './session-responder.js';
@@ -44,6 +46,13 @@ export class Links {
       this.#links.set(peer, link);
     }
     return link;
+  }
+
+  /** The reader of a service has taken a message of this length, which may have come in an earlier life of the link. */
+  taken(peer: PeerId, service: Service, bytes: number, reliable: boolean): void {
+    const link = this.#links.get(peer);
+    if (link === undefined) this.#context.holdings.of(peer).takeUnread(service, messageCost(bytes));
+    else link.taken(service, bytes, reliable);
   }
 
   onArrival({ setup, end, message }: ArrivedSetup): void {

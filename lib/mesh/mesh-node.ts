@@ -13,9 +13,10 @@ import { decodeNeighbourFrame, isDataFrame, type NeighbourFrame } from '../wire/
 import { Admission } from './admission.js';
 import type { MeshContext } from './context.js';
 import { explainPeer, explanationText, type PeerExplanation, snapshotsOf } from './explanation.js';
+import { Holdings } from './holdings.js';
 import { LinkStateFlood } from './link-state-flood.js';
 import { Links } from './links.js';
-import type { SendOptions, Service } from './messaging.js';
+import { requireSendOptions, type SendOptions, type Service } from './messaging.js';
 import { Neighbours } from './neighbours.js';
 import { type CompleteNodeOptions, checkNodeOptions, handshakePolicyOf, type NodeOptions } from './node-options.js';
 import { PathSetups } from './path-setup.js';
@@ -25,6 +26,7 @@ import { Progress } from './progress.js';
 import { PubSub } from './pubsub.js';
 import { requireService, Services } from './services.js';
 import { SESSION_SERVICE, SessionHandle } from './session-handle.js';
+import type { SessionTraffic } from './session-traffic.js';
 import type {
   ConnectionSnapshot,
   DrainOptions,
@@ -80,6 +82,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       admission: new Admission(membership, knownPeers, env.clock, admit),
       sessionLifetimeMs: options.sessionLifetimeMs ?? LIMITS.sessionLifetimeMs,
       maxSessions: options.maxSessions ?? LIMITS.maxSessions,
+      holdings: new Holdings(options.maxReceiveBytes ?? LIMITS.maxReceiveBytes),
       relay: relay === true ? {} : relay === false ? undefined : relay,
       handshakePolicy: handshakePolicyOf(options),
     };
@@ -119,12 +122,12 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
     });
     this.#links = new Links(this.#context, this.#setups, {
       candidates: (peer, barred) => this.#candidatesTo(peer, barred),
-      deliver: (from, service, bytes) => this.#services.deliver(from, service, bytes),
+      deliver: (from, service, bytes, reliable) => this.#deliver(from, service, bytes, reliable),
       onState: (peer, state, cause) => this.#onLinkState(peer, state, cause),
       onProgress: () => this.#progress.tell(),
+      onRoom: peer => this.emit('room', peer),
       onRoute: event => this.#onRoute(event),
     });
-    this.serve(SESSION_SERVICE, (from, bytes) => this.#sessionHandle(from).receive(bytes));
     this.#pubsub = new PubSub(this.#context, this, options.publicationHistory);
     this.#checkIdleLater();
   }
@@ -153,6 +156,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   send(to: PeerId, service: Service, bytes: Uint8Array, options: SendOptions = {}): boolean {
     this.#requireOpen();
     requireService(service);
+    requireSendOptions(options);
     requireArgument(to !== this.self, 'a node does not send to itself');
     requireArgument(
       bytes.length <= LIMITS.maxApplicationMessageBytes,
@@ -222,10 +226,18 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       handle = new SessionHandle(peer, {
         send: (bytes, options) => this.send(peer, SESSION_SERVICE, bytes, options),
         untilProgress: signal => this.#progress.next(signal),
+        onTaken: (bytes, reliable) => this.#links.taken(peer, SESSION_SERVICE, bytes, reliable),
       });
       this.#sessions.set(peer, handle);
     }
     return handle;
+  }
+
+  /** False for what waits for the reader of a session. */
+  #deliver(from: PeerId, service: Service, bytes: Uint8Array, reliable: boolean): boolean {
+    if (service === SESSION_SERVICE) this.#sessionHandle(from).receive(bytes, reliable);
+    else this.#services.deliver(from, service, bytes);
+    return service !== SESSION_SERVICE;
   }
 
   #onLinkState(peer: PeerId, state: 'up' | 'down', cause: string): void {
@@ -372,14 +384,26 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
     return explanationText(this.explain(peer));
   }
 
-  /** Counters of this node as a relay: what it forwarded and dropped, which set-ups it refused and why, by neighbour. */
+  /**
+   * Counters of this node: as a relay what it forwarded and dropped, which set-ups it refused and why, by neighbour; as an
+   * end what its sessions sent by kind, what it holds of messages of others, what it refused, and what nobody served.
+   */
   diagnostics(): {
+    readonly sessions: ReadonlyMap<PeerId, Readonly<SessionTraffic>>;
+    readonly receiving: { readonly heldBytes: number; readonly refused: number; readonly unserved: number };
     readonly switch: SwitchCounters;
     readonly refusals: ReadonlyMap<string, number>;
     readonly neighbours: ReadonlyMap<PeerId, NeighbourCounters>;
   } {
     const { counters, neighbours } = this.#switch;
-    return { switch: counters, refusals: this.#setups.refusals, neighbours };
+    const { bytes: heldBytes, refused } = this.#context.holdings;
+    return {
+      sessions: new Map([...this.#links.all].map(link => [link.peer, link.traffic])),
+      receiving: { heldBytes, refused, unserved: this.#services.unserved },
+      switch: counters,
+      refusals: this.#setups.refusals,
+      neighbours,
+    };
   }
 
   // ---------------------------------------------------------------- end

@@ -77,6 +77,12 @@ export interface NodeOptions {
    * longest, a minute at least, makes room for a new one. Default: 4,096.
    */
   readonly maxSessions?: number;
+  /**
+   * Bytes of messages that this node holds for all peers together: in part, too early, or not read yet. At least
+   * 16,777,216; default 268,435,456. A peer holds at most 4 MiB and one message; near the bound the one that holds most is
+   * refused first, and sends again.
+   */
+  readonly maxReceiveBytes?: number;
   /** Publications that are kept for subscribers that missed them, per topic. Default: 1,024. */
   readonly publicationHistory?: number;
   /** Default: the fastest backend of the platform. */
@@ -96,6 +102,8 @@ export interface ChannelSettings {
 
 /** A handshake, and what makes two of them simultaneous, must fit in the rest of it. */
 const MIN_SESSION_LIFETIME_MS = 5_000;
+/** A few peers with all that one may hold. */
+const MIN_RECEIVE_BYTES = 16_777_216;
 const AEADS: readonly string[] = ['ChaChaPoly', 'AESGCM'] satisfies AeadName[];
 const FIXED_LIMITS: readonly string[] = ['maxMessageBytes'];
 
@@ -128,6 +136,9 @@ export function checkNodeOptions(options: NodeOptions): void {
   const isLifetime = sessionLifetimeMs >= MIN_SESSION_LIFETIME_MS && sessionLifetimeMs <= LIMITS.sessionLifetimeMs;
   requireArgument(isLifetime, `sessions live ${MIN_SESSION_LIFETIME_MS} to ${LIMITS.sessionLifetimeMs} ms`);
   requireArgument(Number.isSafeInteger(maxSessions) && maxSessions > 0, 'maxSessions is a number above zero');
+  const { maxReceiveBytes = LIMITS.maxReceiveBytes } = options;
+  const isReceiveBound = Number.isSafeInteger(maxReceiveBytes) && maxReceiveBytes >= MIN_RECEIVE_BYTES;
+  requireArgument(isReceiveBound, `maxReceiveBytes is at least ${MIN_RECEIVE_BYTES}`);
   checkNumbers('handshakeLimits', { ...options.handshakeLimits });
   requireArgument((options.handshakeLimits?.cpuShare ?? 0) <= 1, 'cpuShare is a share of one core');
   checkChannelLimits(options.channelLimits ?? {});

@@ -1,132 +1,142 @@
 /**
- * What is to be sent to one peer: messages by class, cut into chunks when a packet is made, and kept until every chunk is
+ * What is to be sent to one peer: messages by lane, put into parcels when a packet is made, and kept until all of them is
  * receipted. It outlives sessions: what a lost session had under way is requeued, and the receiver's sequence numbers
  * tell repetitions apart. Bounded in bytes.
  */
 import type { Instant } from '../env.js';
 import { LIMITS } from '../limits.js';
-import type { FlowInput } from '../route/index.js';
-import { type Chunk, chunkOverheadBytes, MAX_DATA_PAYLOAD_BYTES, NO_TTL } from '../wire/index.js';
-import type { DeliveryClass, Service } from './messaging.js';
+import { FIRST_LIMIT, messageCost } from './credit.js';
+import { Fifo } from './fifo.js';
+import { CLASSES, type DeliveryClass, type Service } from './messaging.js';
+import { type Lane, LiveMessages, type OutMessage, type OutStream, type Parcel } from './out-message.js';
+import { ParcelMaker } from './parcel-maker.js';
 
-export interface OutMessage {
-  readonly service: Service;
+export interface Posting {
   readonly class: DeliveryClass;
-  readonly bytes: Uint8Array;
-  /** Undefined for the reliable, ordered stream. */
+  readonly ordered: boolean;
+  readonly paths: number;
+  /** Undefined for what is reliable. */
   readonly expiresAt: Instant | undefined;
-  sequence: number;
-  /** What was cut into chunks so far. */
-  cut: number;
-  /** What needs nothing more: receipted or expired. */
-  settled: number;
 }
-
-export interface ChunkRef {
-  readonly message: OutMessage;
-  readonly offset: number;
-  readonly length: number;
-}
-
-/** Room for hello, receipts and the flag byte beside the chunks. */
-const PACKET_RESERVE_BYTES = 1_200;
-const MAX_CHUNKS_PER_PACKET = 128;
-const CLASSES = ['critical', 'normal', 'bulk'] as const satisfies readonly DeliveryClass[];
 
 export class Outbox {
-  readonly #queues: Record<DeliveryClass, OutMessage[]> = { critical: [], normal: [], bulk: [] };
-  /** Chunks that a lost session had under way; they go first. */
-  #resend: ChunkRef[] = [];
-  readonly #unsettled = new Set<OutMessage>();
-  readonly #sequences = new Map<Service, number>();
+  /** By class and number of paths; most are never made. */
+  readonly #lanes: (Lane | undefined)[] = [];
+  readonly #streams = new Map<Service, OutStream>();
+  readonly #live = new LiveMessages();
   #expiringSequence = 0;
   #bytes = 0;
 
-  /** Bytes of all messages that are not settled. */
+  /** What all messages cost that are not settled. */
   get bytes(): number {
     return this.#bytes;
   }
 
   get empty(): boolean {
-    return this.#unsettled.size === 0;
+    return this.#live.empty;
   }
 
-  /** False, having queued nothing, when the queue is full. */
-  push(service: Service, bytes: Uint8Array, trafficClass: DeliveryClass, expiresAt: Instant | undefined): boolean {
-    if (this.#bytes + bytes.length > LIMITS.maxSessionQueueBytes) return false;
+  /** False, having queued nothing, when the queue is full, or that of the service while its receiver takes nothing. */
+  push(service: Service, bytes: Uint8Array, posting: Posting): boolean {
+    const cost = messageCost(bytes.length);
+    if (this.#bytes + cost > LIMITS.maxSessionQueueBytes) return false;
+    const stream = this.#stream(service);
+    const { expiresAt } = posting;
+    if (expiresAt === undefined && stream.queued + cost > stream.limit + LIMITS.serviceBacklogBytes) return false;
     const message: OutMessage = {
-      service,
-      class: trafficClass,
+      stream,
+      lane: this.#lane(posting.class, posting.paths),
+      numbering: expiresAt !== undefined ? 'expiring' : posting.ordered ? 'ordered' : 'unordered',
       bytes,
       expiresAt,
-      sequence: this.#allotSequence(service, expiresAt !== undefined),
+      sequence: 0,
+      end: 0,
       cut: 0,
       settled: 0,
+      live: true,
+      previous: undefined,
+      next: undefined,
     };
-    this.#unsettled.add(message);
-    this.#bytes += bytes.length;
-    this.#queues[trafficClass].push(message);
+    this.#number(message, cost);
+    this.#live.add(message);
+    this.#bytes += cost;
+    message.lane.queue.push(message);
     return true;
   }
 
-  #allotSequence(service: Service, expires: boolean): number {
-    if (expires) return ++this.#expiringSequence;
-    const sequence = (this.#sequences.get(service) ?? 0) + 1;
-    this.#sequences.set(service, sequence);
-    return sequence;
+  #stream(service: Service): OutStream {
+    let stream = this.#streams.get(service);
+    if (stream === undefined) {
+      stream = { service, ordered: 0, unordered: 0, queued: 0, limit: FIRST_LIMIT, parked: [] };
+      this.#streams.set(service, stream);
+    }
+    return stream;
   }
 
-  /** The class of the most urgent thing that waits. */
-  get waiting(): DeliveryClass | undefined {
-    if (this.#resend.length > 0) return this.#resend[0]?.message.class;
-    return CLASSES.find(trafficClass => this.#queues[trafficClass].length > 0);
+  #lane(trafficClass: DeliveryClass, paths: number): Lane {
+    const at = CLASSES.indexOf(trafficClass) * LIMITS.maxPathsPerMessage + paths - 1;
+    this.#lanes[at] ??= { class: trafficClass, paths, queue: new Fifo(), pieces: new Fifo() };
+    return this.#lanes[at];
   }
 
-  /** Chunks of one class for one packet; messages that expired are dropped on the way. */
-  take(trafficClass: DeliveryClass, now: Instant): ChunkRef[] {
-    const chunks: ChunkRef[] = [];
-    let room = MAX_DATA_PAYLOAD_BYTES - PACKET_RESERVE_BYTES;
-    const fits = (service: Service, length: number): boolean =>
-      chunks.length < MAX_CHUNKS_PER_PACKET && room >= chunkOverheadBytes(service) + Math.min(length, 1);
-    while (this.#resend.length > 0) {
-      const chunk = this.#resend[0] as ChunkRef;
-      if (this.#dropExpired(chunk.message, now)) {
-        this.#resend.shift();
-        continue;
-      }
-      const cost = chunk.length + chunkOverheadBytes(chunk.message.service);
-      if (chunk.message.class !== trafficClass || room < cost) return chunks;
-      this.#resend.shift();
-      room -= cost;
-      chunks.push(chunk);
+  #number(message: OutMessage, cost: number): void {
+    const { stream, numbering } = message;
+    if (numbering === 'expiring') {
+      message.sequence = ++this.#expiringSequence;
+      return;
     }
-    const queue = this.#queues[trafficClass];
-    let taken = 0;
-    for (const message of queue) {
-      if (!fits(message.service, message.bytes.length - message.cut)) break;
-      if (!this.#dropExpired(message, now)) {
-        const overhead = chunkOverheadBytes(message.service);
-        const length = Math.min(message.bytes.length - message.cut, room - overhead);
-        chunks.push({ message, offset: message.cut, length });
-        message.cut += length;
-        room -= length + overhead;
-        if (message.cut < message.bytes.length) break;
-      }
-      taken += 1;
+    message.sequence = numbering === 'ordered' ? ++stream.ordered : ++stream.unordered;
+    stream.queued += cost;
+    message.end = stream.queued;
+  }
+
+  /** The lane of the most urgent thing that waits and may be sent. */
+  get waiting(): Lane | undefined {
+    for (const lane of this.#lanes) {
+      if (lane !== undefined && (lane.queue.length > 0 || lane.pieces.length > 0)) return lane;
     }
-    queue.splice(0, taken);
-    return chunks;
+    return undefined;
+  }
+
+  /** What fits into one packet; undefined when nothing was left after all. */
+  take(lane: Lane, now: Instant): Parcel | undefined {
+    const maker = new ParcelMaker(lane);
+    for (let piece = lane.pieces.first; piece !== undefined; piece = lane.pieces.first) {
+      const isWanted = piece.message.live && !this.#dropExpired(piece.message, now);
+      if (isWanted && !maker.addPiece(piece)) return maker.finish();
+      lane.pieces.shift();
+    }
+    for (let message = lane.queue.first; message !== undefined; message = lane.queue.first) {
+      if (message.live && !this.#dropExpired(message, now)) {
+        if (message.end > message.stream.limit) message.stream.parked.push(message);
+        else if (!maker.add(message)) break;
+      }
+      lane.queue.shift();
+    }
+    return maker.finish();
+  }
+
+  /** The receiver of a service takes more. True when something may be sent that could not before. */
+  grant(service: Service, limit: number): boolean {
+    const stream = this.#streams.get(service);
+    if (stream === undefined || limit <= stream.limit) return false;
+    stream.limit = limit;
+    const messages = stream.parked.splice(0);
+    this.#prepend(messages);
+    return messages.length > 0;
+  }
+
+  /** Puts messages before those that wait in their lanes. */
+  #prepend(messages: readonly OutMessage[]): void {
+    for (const lane of this.#lanes) lane?.queue.prepend(messages.filter(message => message.lane === lane));
   }
 
   /** Drops what expired while nothing could be sent; true if there was any. */
   expire(now: Instant): boolean {
     let any = false;
-    for (const message of this.#unsettled) any = this.#dropExpired(message, now) || any;
-    if (!any) return false;
-    for (const trafficClass of CLASSES) {
-      this.#queues[trafficClass] = this.#queues[trafficClass].filter(message => this.#unsettled.has(message));
-    }
-    return true;
+    for (const message of this.#live) any = this.#dropExpired(message, now) || any;
+    if (any) for (const lane of this.#lanes) lane?.queue.keep(({ live }) => live);
+    return any;
   }
 
   #dropExpired(message: OutMessage, now: Instant): boolean {
@@ -135,73 +145,53 @@ export class Outbox {
     return true;
   }
 
-  /** The chunk was receipted, or nobody waits for it any more. */
-  settle(chunk: ChunkRef): void {
-    const { message } = chunk;
-    message.settled += chunk.length;
-    if (message.settled >= message.bytes.length) this.#remove(message);
+  /** The parcel was receipted, or nobody waits for it any more. */
+  settle(parcel: Parcel): void {
+    for (const message of parcel.whole) this.#remove(message);
+    for (const { message, length } of parcel.pieces) {
+      message.settled += length;
+      if (message.settled >= message.bytes.length) this.#remove(message);
+    }
   }
 
   #remove(message: OutMessage): void {
-    if (this.#unsettled.delete(message)) this.#bytes -= message.bytes.length;
+    if (!message.live) return;
+    this.#live.remove(message);
+    this.#bytes -= messageCost(message.bytes.length);
   }
 
-  /** Chunks of a lost session, in their old order. */
-  requeue(chunks: readonly ChunkRef[]): void {
-    this.#resend = [...chunks.filter(chunk => this.#unsettled.has(chunk.message)), ...this.#resend];
+  /** Parcels of a lost session, in their old order. */
+  requeue(parcels: readonly Parcel[]): void {
+    this.#prepend(parcels.flatMap(({ whole }) => whole.filter(({ live }) => live)));
+    const pieces = parcels.flatMap(parcel => parcel.pieces.filter(({ message }) => message.live));
+    for (const lane of this.#lanes) lane?.pieces.prepend(pieces.filter(({ message }) => message.lane === lane));
   }
 
   /** The peer began anew and knows nothing: everything that is not settled is sent again from its start. */
   restart(): void {
-    this.#resend = [];
-    this.#sequences.clear();
+    for (const lane of this.#lanes) {
+      lane?.queue.clear();
+      lane?.pieces.clear();
+    }
+    for (const stream of this.#streams.values()) {
+      stream.ordered = 0;
+      stream.unordered = 0;
+      stream.queued = 0;
+      stream.limit = FIRST_LIMIT;
+      stream.parked.length = 0;
+    }
     this.#expiringSequence = 0;
-    for (const trafficClass of CLASSES) this.#queues[trafficClass].length = 0;
-    for (const message of this.#unsettled) {
+    for (const message of this.#live) {
       message.cut = 0;
       message.settled = 0;
-      message.sequence = this.#allotSequence(message.service, message.expiresAt !== undefined);
-      this.#queues[message.class].push(message);
+      this.#number(message, messageCost(message.bytes.length));
+      message.lane.queue.push(message);
     }
   }
 
   clear(): void {
-    this.#unsettled.clear();
+    for (const message of this.#live) this.#live.remove(message);
     this.#bytes = 0;
     this.restart();
   }
-}
-
-/** The chunk as it travels now. */
-export function chunkOf({ message, offset, length }: ChunkRef, now: Instant): Chunk {
-  return {
-    service: message.service,
-    sequence: message.sequence,
-    offset,
-    total: message.bytes.length,
-    ttlMs: message.expiresAt === undefined ? undefined : message.expiresAt - now,
-    bytes: message.bytes.subarray(offset, offset + length),
-  };
-}
-
-/** What a flow is told of the chunks of one packet. */
-export function submissionOf(chunks: readonly ChunkRef[]): FlowInput<readonly ChunkRef[]> {
-  let bytes = 0;
-  let expiresAt: Instant | undefined = chunks[0]?.message.expiresAt;
-  for (const { message, length } of chunks) {
-    bytes += length + chunkOverheadBytes(message.service);
-    if (expiresAt === undefined || message.expiresAt === undefined) expiresAt = undefined;
-    else if (message.expiresAt > expiresAt) expiresAt = message.expiresAt;
-  }
-  return { kind: 'submit', payload: chunks, bytes, class: chunks[0]?.message.class ?? 'normal', expiresAt };
-}
-
-/** What the header tells relays: the longest remaining time, when everything in the frame expires. */
-export function frameTtlMs(chunks: readonly ChunkRef[], now: Instant): number {
-  let ttlMs = 0;
-  for (const { message } of chunks) {
-    if (message.expiresAt === undefined) return NO_TTL;
-    ttlMs = Math.max(ttlMs, message.expiresAt - now);
-  }
-  return chunks.length === 0 ? NO_TTL : Math.min(Math.ceil(ttlMs), NO_TTL - 1);
 }

@@ -9,29 +9,35 @@ import { after, type Instant } from '../env.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { LIMITS } from '../limits.js';
 import { type Candidate, Quarantine, RateLimit, type Route, type RouteEvent } from '../route/index.js';
-import type { Chunk } from '../wire/index.js';
+import type { Chunk, Credit, Run } from '../wire/index.js';
 import { Connector } from './connector.js';
 import type { MeshContext } from './context.js';
-import { Inbox } from './inbox.js';
-import type { DeliveryClass, SendOptions, Service } from './messaging.js';
+import { Inbox, type Reception } from './inbox.js';
+import type { SendOptions, Service } from './messaging.js';
+import type { Parcel } from './out-message.js';
 import { Outbox } from './outbox.js';
 import type { PathEnd } from './path-end.js';
 import { PathKeeper } from './path-keeper.js';
 import type { PathSetups } from './path-setup.js';
 import { Renewal } from './renewal.js';
 import { SESSION_TAG_BYTES, SecureSession, type SessionHost } from './secure-session.js';
+import { noTraffic, type SessionTraffic } from './session-traffic.js';
 import { Succession } from './succession.js';
 
 export interface LinkHost {
   /** `barred` says which routes come last. */
   candidates(peer: PeerId, barred: (route: Route) => boolean): readonly Candidate[];
-  deliver(from: PeerId, service: Service, bytes: Uint8Array): void;
+  /** False when the application will take the message later. */
+  deliver(from: PeerId, service: Service, bytes: Uint8Array, reliable: boolean): boolean;
   onState(peer: PeerId, state: 'up' | 'down', cause: string): void;
   /** The outbox has room, or is empty, again. */
   onProgress(peer: PeerId): void;
+  /** The outbox has refused something, and may take it now. */
+  onRoom(peer: PeerId): void;
   onRoute(event: RouteEvent): void;
 }
 
+const RUN_ID_BYTES = 8;
 /** Decisions that `why` tells. */
 const KEPT_EVENTS = 64;
 /** Without a session for this long the peer is taken for gone. */
@@ -41,7 +47,8 @@ export class PeerLink implements SessionHost {
   readonly peer: PeerId;
   readonly outbox: Outbox = new Outbox();
   /** Names this run of this node towards this peer; a link that is made anew has another. */
-  readonly runId: Uint8Array;
+  runId: Uint8Array;
+  readonly traffic: SessionTraffic = noTraffic();
   readonly connector: Connector;
   readonly events: RouteEvent[] = [];
   /** When the application last sent, waited for, or was given something. */
@@ -59,17 +66,22 @@ export class PeerLink implements SessionHost {
   #pathlessSince: Instant | undefined;
   #lostSince: Instant | undefined;
   #flushing = false;
+  #refused = false;
+  readonly #untoldCredits = new Set<Service>();
 
   constructor(context: MeshContext, setups: PathSetups, peer: PeerId, host: LinkHost) {
     this.peer = peer;
-    this.runId = context.env.rng.bytes(8);
+    this.runId = context.env.rng.bytes(RUN_ID_BYTES);
     this.lastUsedAt = context.env.clock.now();
     this.#context = context;
     this.#host = host;
-    this.#inbox = new Inbox((service, bytes) => host.deliver(peer, service, bytes));
+    this.#inbox = new Inbox(context.holdings.of(peer), {
+      deliver: (service, bytes, reliable) => host.deliver(peer, service, bytes, reliable),
+      onCredit: service => this.#tellCredit(service),
+    });
     this.#quarantine = new Quarantine(() => context.env.rng.float());
     this.#succession = new Succession<SecureSession>(context.self, peer, {
-      requeue: chunks => this.outbox.requeue(chunks),
+      requeue: parcels => this.#requeue(parcels),
       onCurrent: session => this.#onCurrent(session),
     });
     this.#renewal = new Renewal(context.sessionLifetimeMs, () => context.env.rng.float());
@@ -147,8 +159,11 @@ export class PeerLink implements SessionHost {
     const { clock } = this.#context.env;
     this.lastUsedAt = clock.now();
     const expiresAt = options.ttlMs === undefined ? undefined : after(this.lastUsedAt, options.ttlMs);
-    const trafficClass: DeliveryClass = options.class ?? 'normal';
-    if (!this.outbox.push(service, bytes, trafficClass, expiresAt)) return false;
+    const { class: trafficClass = 'normal', ordered = true, paths = 1 } = options;
+    if (!this.outbox.push(service, bytes, { class: trafficClass, ordered, paths, expiresAt })) {
+      this.#refused = true;
+      return false;
+    }
     if (this.session === undefined) this.connector.start();
     else if (!this.#flushing) {
       this.#flushing = true;
@@ -161,6 +176,30 @@ export class PeerLink implements SessionHost {
   readonly #flush = (): void => {
     this.#flushing = false;
     this.#succession.carrier?.pump();
+  };
+
+  /** What an ended session had under way. */
+  #requeue(parcels: readonly Parcel[]): void {
+    this.outbox.requeue(parcels);
+    for (const { credits } of parcels) for (const service of credits) this.#tellCredit(service);
+  }
+
+  /** The application has taken a message that `deliver` of the host had kept. */
+  taken(service: Service, bytes: number, reliable: boolean): void {
+    this.#inbox.taken(service, bytes, reliable);
+  }
+
+  #tellCredit(service: Service): void {
+    this.#untoldCredits.add(service);
+    this.#context.env.clock.defer(this.#tellCredits);
+  }
+
+  /** Without a session nobody is told; a new one begins with what is still to be told. */
+  readonly #tellCredits = (): void => {
+    const { carrier } = this.#succession;
+    if (carrier?.established !== true || this.#untoldCredits.size === 0) return;
+    carrier.tellCredits([...this.#untoldCredits]);
+    this.#untoldCredits.clear();
   };
 
   /** A handshake succeeded. What another session has under way goes on until this one takes over. */
@@ -220,21 +259,40 @@ export class PeerLink implements SessionHost {
     if (known === undefined || isNewRun) {
       this.#remoteRun = runId.slice();
       this.#inbox.restart();
+      this.#untoldCredits.clear();
     }
     if (isNewRun) {
       this.outbox.restart();
       this.#host.onState(this.peer, 'down', 'the peer restarted');
     }
     this.#host.onState(this.peer, 'up', isRenewal ? 'new keys' : `session ${session.role}`);
+    this.#tellCredits();
     this.keepPaths();
   }
 
-  onChunk(chunk: Chunk, now: Instant): boolean {
+  onChunk(chunk: Chunk, now: Instant): Reception {
     this.lastUsedAt = now;
     return this.#inbox.receive(chunk, now);
   }
 
+  onRun(run: Run, now: Instant): Reception {
+    this.lastUsedAt = now;
+    return this.#inbox.receiveRun(run);
+  }
+
+  onCredit({ service, limit }: Credit): void {
+    if (this.outbox.grant(service, limit)) this.onSettled();
+  }
+
+  creditOf(service: Service): number | undefined {
+    return this.#inbox.tell(service);
+  }
+
   onSettled(): void {
+    if (this.#refused) {
+      this.#refused = false;
+      this.#host.onRoom(this.peer);
+    }
     this.#host.onProgress(this.peer);
   }
 
@@ -285,7 +343,7 @@ export class PeerLink implements SessionHost {
     if (this.session !== undefined) this.keepPaths();
     if (this.wanted && !this.connector.waiting) this.connector.start();
     if (this.session !== undefined) return true;
-    if (this.outbox.expire(now)) this.#host.onProgress(this.peer);
+    if (this.outbox.expire(now)) this.onSettled();
     if (this.#remoteRun !== undefined) {
       this.#lostSince ??= now;
       if (now - this.#lostSince > PEER_LOST_MS) this.#forgetPeer('no path for a minute');
@@ -307,6 +365,8 @@ export class PeerLink implements SessionHost {
     this.#lostSince = undefined;
     this.outbox.clear();
     this.#inbox.restart();
+    this.#untoldCredits.clear();
+    this.runId = this.#context.env.rng.bytes(RUN_ID_BYTES); // numbers begin anew, and the peer may not have forgotten
     if (wasKnown) this.#host.onState(this.peer, 'down', cause);
   }
 

@@ -2,38 +2,53 @@
  * One end-to-end session: the keys of one handshake, the paths that carry it, and the flow that chooses among them
  * (overlay.md points 5 and 6). How one session takes over from another is in succession.ts.
  */
+import { concat } from '../bytes.js';
 import type { HandshakeResult } from '../channel/types.js';
 import type { Instant } from '../env.js';
 import { HopfairError } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { Flow, type FlowEffect, type FlowInput, MAX_PATHS, type Quarantine, type RouteEvent } from '../route/index.js';
 import {
+  type Chunk,
+  type Credit,
+  DATA_HEADER_BYTES,
   dataPacket,
   dataPath,
+  dataUrgent,
   decodePacket,
   encodePacket,
   NO_TTL,
   type Packet,
   type PathCloseReason,
   type Receipt,
+  type Run,
+  receiptBytes,
 } from '../wire/index.js';
 import { Alarm } from './alarm.js';
 import type { MeshContext } from './context.js';
-import { type ChunkRef, chunkOf, frameTtlMs, type Outbox, submissionOf } from './outbox.js';
+import type { Reception } from './inbox.js';
+import { chunksOf, emptyParcel, headerTtlMs, type Parcel } from './out-message.js';
+import type { Outbox } from './outbox.js';
 import { OwedReceipts } from './owed-receipts.js';
 import type { PathEnd } from './path-end.js';
 import { SessionKeys } from './session-keys.js';
+import { count, type SessionTraffic } from './session-traffic.js';
 
 /** The owner of a session: it outlives it. */
 export interface SessionHost {
   readonly outbox: Outbox;
   readonly runId: Uint8Array;
+  readonly traffic: SessionTraffic;
   /** Whether this one, of all sessions of its owner, takes what is new. */
   carries(session: SecureSession): boolean;
   /** The peer said who it is in this session: from now on chunks may be sent, and will come. */
   onHello(session: SecureSession, runId: Uint8Array): void;
-  /** False when there was no room for it. */
-  onChunk(chunk: Packet['chunks'][number], now: Instant): boolean;
+  onChunk(chunk: Chunk, now: Instant): Reception;
+  onRun(run: Run, now: Instant): Reception;
+  /** The peer takes more of a service. */
+  onCredit(credit: Credit): void;
+  /** What the peer is to be told of the credit of this service; undefined when nothing came for it. */
+  creditOf(service: string): number | undefined;
   /** Room was made in the outbox. */
   onSettled(): void;
   onRoute(event: RouteEvent): void;
@@ -51,20 +66,17 @@ export interface SessionOptions {
   readonly quarantine: Quarantine;
 }
 
-type Payload = readonly ChunkRef[];
-
 interface SessionPath {
   readonly id: number;
   readonly end: PathEnd;
-  readonly owed: OwedReceipts;
   lastHeardAt: Instant;
+  /** Bytes sent since a receipt was asked for at once. */
+  unaskedBytes: number;
 }
 
 export const SESSION_TAG_BYTES = 8;
-/** What an empty packet counts in a window. */
-const EMPTY_PACKET_BYTES = 16;
-/** A frame as large as this comes from a full window, which opens only with the receipt. */
-const LARGE_FRAME_BYTES = 8_192;
+/** Receipts of a full window are asked for so often, or it would open only when the other end has waited long enough. */
+const ASKS_PER_WINDOW = 4;
 /** A path without traffic is probed before relays forget its label. */
 const PROBE_AFTER_MS = 20_000;
 /** Packets sealed before a rekey may come this much later. */
@@ -77,11 +89,12 @@ export class SecureSession {
   readonly since: Instant;
   /** Public: names the session in the set-up of further paths. */
   readonly tag: Uint8Array;
-  readonly flow: Flow<Payload>;
+  readonly flow: Flow<Parcel>;
   readonly #context: MeshContext;
   readonly #keys: SessionKeys;
   readonly #host: SessionHost;
   readonly #paths = new Map<number, SessionPath>();
+  readonly #receipts: OwedReceipts;
   readonly #alarm: Alarm;
   #nextPathId = 0;
   #helloHeard = false;
@@ -98,7 +111,8 @@ export class SecureSession {
     this.#context = context;
     this.#keys = new SessionKeys(result, this.since, () => PTOS_OF_OLD_KEYS * this.slowestPtoMs);
     this.#host = host;
-    this.flow = new Flow<Payload>({ destination: peer, random: () => context.env.rng.float(), quarantine });
+    this.flow = new Flow<Parcel>({ destination: peer, random: () => context.env.rng.float(), quarantine });
+    this.#receipts = new OwedReceipts(path => this.#otherPath(path));
     this.#alarm = new Alarm(context.env.clock, () => this.#onAlarm());
   }
 
@@ -146,9 +160,9 @@ export class SecureSession {
     this.#paths.get(id)?.end.close('superseded');
     this.dropPath(id);
     const now = this.#context.env.clock.now();
-    const owed = new OwedReceipts(id, this.#keys.history(id).received, now);
-    const path: SessionPath = { id, end, owed, lastHeardAt: now };
+    const path: SessionPath = { id, end, lastHeardAt: now, unaskedBytes: 0 };
     this.#paths.set(id, path);
+    this.#receipts.addPath(id, this.#keys.history(id).received, now);
     end.attach({
       onData: frame => this.#onData(path, frame),
       onMessage: () => undefined, // the set-up is over; a repetition means nothing
@@ -168,13 +182,13 @@ export class SecureSession {
 
   dropPath(id: number): void {
     if (!this.#paths.delete(id)) return;
+    this.#receipts.dropPath(id);
     this.#drive({ kind: 'path-down', path: id });
   }
 
   /** A sealed packet that proves, in the set-up of a path, that its sender has the keys of this session. */
   sealJoin(id: number, end: PathEnd): Uint8Array {
-    const packet = this.#packet({ elicits: false, atOnce: false, receipts: [], chunks: [] });
-    return this.#seal(id, end, packet, false, NO_TTL);
+    return this.#seal(id, end, this.#packetOf([]), false);
   }
 
   /** Opens what `sealJoin` made; the path number that it names, or undefined when it proves nothing. */
@@ -190,21 +204,41 @@ export class SecureSession {
     if (this.#closed || !this.#helloHeard || this.#pumping || !this.#host.carries(this)) return;
     this.#pumping = true;
     const { outbox } = this.#host;
-    for (let waiting = outbox.waiting; waiting !== undefined; waiting = outbox.waiting) {
-      if (!this.flow.hasRoom(waiting)) break;
-      const chunks = outbox.take(waiting, this.#context.env.clock.now());
-      if (chunks.length > 0) this.#drive(submissionOf(chunks));
+    for (let lane = outbox.waiting; lane !== undefined; lane = outbox.waiting) {
+      if (!this.flow.hasRoom(lane.class)) break;
+      const parcel = outbox.take(lane, this.#context.env.clock.now());
+      if (parcel !== undefined) this.#submit(parcel);
     }
     this.#pumping = false;
   }
 
+  /** Tells the peer the present credit of these services, until it is receipted. */
+  tellCredits(services: readonly string[]): void {
+    if (!this.#closed) this.#submit(emptyParcel(services));
+  }
+
   /** A packet that says nothing, and is repeated until it is receipted. */
   readonly #submitEmpty = (): void => {
-    if (!this.#closed) this.#drive({ kind: 'submit', payload: [], bytes: EMPTY_PACKET_BYTES, class: 'normal' });
+    if (!this.#closed) this.#submit(emptyParcel());
   };
 
-  #drive(input: FlowInput<Payload>): void {
-    const now = this.#context.env.clock.now();
+  #submit(payload: Parcel): void {
+    const { bytes, expiresAt, paths } = payload;
+    this.#drive({
+      kind: 'submit',
+      payload,
+      bytes,
+      class: payload.class,
+      expiresAt,
+      paths: paths > 1 ? paths : undefined,
+    });
+  }
+
+  #drive(input: FlowInput<Parcel>): void {
+    this.#driveAt(input, this.#context.env.clock.now());
+  }
+
+  #driveAt(input: FlowInput<Parcel>, now: Instant): void {
     const effects = this.flow.handle(input, now);
     let settled = false;
     for (const effect of effects) settled = this.#apply(effect, now) || settled;
@@ -216,13 +250,13 @@ export class SecureSession {
   }
 
   /** True when something was settled. */
-  #apply(effect: FlowEffect<Payload>, now: Instant): boolean {
+  #apply(effect: FlowEffect<Parcel>, now: Instant): boolean {
     switch (effect.kind) {
       case 'transmit':
         this.#transmit(effect, now);
         return false;
       case 'settled':
-        for (const chunk of effect.payload) this.#host.outbox.settle(chunk);
+        this.#host.outbox.settle(effect.payload);
         return true;
       case 'explain':
         this.#host.onRoute(effect.event);
@@ -241,21 +275,43 @@ export class SecureSession {
     this.#host.onPathLost(this);
   }
 
-  #transmit(effect: Extract<FlowEffect<Payload>, { kind: 'transmit' }>, now: Instant): void {
+  #transmit(effect: Extract<FlowEffect<Parcel>, { kind: 'transmit' }>, now: Instant): void {
     const path = this.#paths.get(effect.path);
     if (path === undefined) return;
-    const live = effect.payload.filter(({ message }) => message.expiresAt === undefined || now < message.expiresAt);
-    const packet = this.#packet({
+    const { payload, packet: number } = effect;
+    const receipts = this.#receipts.take(path.id, now);
+    const packet: Packet = {
       elicits: true,
-      atOnce: effect.receiptAtOnce,
-      receipts: path.owed.take(now, true),
-      chunks: live.map(chunk => chunkOf(chunk, now)),
+      atOnce: this.#asksAtOnce(path, payload.bytes) || effect.receiptAtOnce,
+      hello: this.#hello,
+      receipts,
+      credits: this.#creditsOf(payload),
+      chunks: chunksOf(payload, now),
+      runs: payload.runs,
+      close: false,
+    };
+    const urgent = payload.class === 'critical';
+    const header = this.#header(path.end, path.id, number, urgent, headerTtlMs(payload, now), now);
+    const sealed = this.#keys.seal(path.id, number, header, encodePacket(packet));
+    count(this.#host.traffic[effect.copy], header.length + sealed.length);
+    for (const receipt of receipts) this.#host.traffic.receipts.bytes += receiptBytes(receipt);
+    path.end.send(header, sealed, urgent ? 'urgent' : payload.class);
+  }
+
+  /** A window that is full opens only with receipts. */
+  #asksAtOnce(path: SessionPath, bytes: number): boolean {
+    path.unaskedBytes += bytes;
+    const window = this.flow.windowBytes(path.id);
+    if (window === undefined || path.unaskedBytes < window / ASKS_PER_WINDOW) return false;
+    path.unaskedBytes = 0;
+    return true;
+  }
+
+  #creditsOf({ credits }: Parcel): readonly Credit[] {
+    return credits.flatMap(service => {
+      const limit = this.#host.creditOf(service);
+      return limit === undefined ? [] : [{ service, limit }];
     });
-    const trafficClass = live[0]?.message.class ?? 'normal';
-    const urgent = trafficClass === 'critical';
-    const header = this.#header(path.end, path.id, effect.packet, urgent, frameTtlMs(live, now), now);
-    const sealed = this.#keys.seal(path.id, effect.packet, header, encodePacket(packet));
-    path.end.send(header, sealed, urgent ? 'urgent' : trafficClass);
   }
 
   /** Takes the next key first, when that is due: the header names the phase. */
@@ -265,19 +321,21 @@ export class SecureSession {
     return end.header(id, packet, urgent, this.#keys.phase, ttlMs);
   }
 
-  #packet(fields: Pick<Packet, 'elicits' | 'atOnce' | 'receipts' | 'chunks'>, close = false): Packet {
-    return { ...fields, hello: this.#helloReceipted ? undefined : this.#host.runId, close };
+  get #hello(): Uint8Array | undefined {
+    return this.#helloReceipted ? undefined : this.#host.runId;
+  }
+
+  /** A packet of receipts, or of nothing. */
+  #packetOf(receipts: readonly Receipt[], close = false): Packet {
+    const nothing = { elicits: false, atOnce: false, credits: [], chunks: [], runs: [] };
+    return { ...nothing, hello: this.#hello, receipts, close };
   }
 
   /** Seals a packet that asks for no receipt. */
-  #seal(id: number, end: PathEnd, packet: Packet, urgent: boolean, ttlMs: number): Uint8Array {
+  #seal(id: number, end: PathEnd, packet: Packet, urgent: boolean): Uint8Array {
     const number = this.flow.allotPacket(id);
-    const header = this.#header(end, id, number, urgent, ttlMs, this.#context.env.clock.now());
-    const sealed = this.#keys.seal(id, number, header, encodePacket(packet));
-    const frame = new Uint8Array(header.length + sealed.length);
-    frame.set(header);
-    frame.set(sealed, header.length);
-    return frame;
+    const header = this.#header(end, id, number, urgent, NO_TTL, this.#context.env.clock.now());
+    return concat(header, this.#keys.seal(id, number, header, encodePacket(packet)));
   }
 
   // ---------------------------------------------------------------- receiving
@@ -308,32 +366,53 @@ export class SecureSession {
       this.#host.onHello(this, packet.hello);
     }
     if (!this.#helloHeard || this.#closed) return; // closed: another session stands
-    for (const receipt of packet.receipts) this.#onReceipt(receipt);
-    let taken = true;
-    for (const chunk of packet.chunks) taken = this.#host.onChunk(chunk, now) && taken;
+    count(this.#host.traffic.received, frame.length);
+    for (const receipt of packet.receipts) this.#onReceipt(receipt, path.id, now);
+    for (const credit of packet.credits) this.#host.onCredit(credit);
+    const reception = this.#deliver(packet, now);
     if (this.#closed) return; // the application closed it while it was given a message
     if (packet.close) {
       this.#host.onEnd(this);
       return;
     }
-    if (packet.elicits && taken) {
-      this.#owe(path, dataPacket(frame), packet.atOnce || frame.length >= LARGE_FRAME_BYTES, now);
+    if (packet.elicits && reception !== 'refused') {
+      const { atOnce } = packet;
+      const critical = dataUrgent(frame);
+      const asked = { packet: dataPacket(frame), bytes: frame.length, atOnce, critical, isNew: reception === 'new' };
+      this.#receipts.owe(path.id, asked, now);
+      this.#sendReceiptsLater(now);
     }
     this.pump();
   }
 
-  #onReceipt(receipt: Receipt): void {
+  /** Everything that the packet carries; what is refused must come again, and the rest of its packet with it. */
+  #deliver(packet: Packet, now: Instant): Reception {
+    let [refused, isNew] = [false, false];
+    for (const chunk of packet.chunks) {
+      const reception = this.#host.onChunk(chunk, now);
+      if (reception === 'refused') refused = true;
+      else if (reception === 'new') isNew = true;
+    }
+    for (const run of packet.runs) {
+      const reception = this.#host.onRun(run, now);
+      if (reception === 'refused') refused = true;
+      else if (reception === 'new') isNew = true;
+    }
+    return refused ? 'refused' : isNew ? 'new' : 'seen';
+  }
+
+  /** A receipt that came over another path settles what it names, and says nothing about the path itself. */
+  #onReceipt({ path, ranges, delayMs }: Receipt, over: number, now: Instant): void {
     this.#helloReceipted = true;
-    this.#keys.onReceipt(receipt.path, receipt.ranges[0]?.last ?? 0);
-    this.#drive({ kind: 'receipt', path: receipt.path, ranges: receipt.ranges, delayMs: receipt.delayMs });
+    this.#keys.onReceipt(path, ranges[0]?.last ?? 0);
+    this.#driveAt(path === over ? { kind: 'receipt', path, ranges, delayMs } : { kind: 'arrived', path, ranges }, now);
   }
 
   // ---------------------------------------------------------------- receipts
 
-  #owe(path: SessionPath, number: number, atOnce: boolean, now: Instant): void {
-    path.owed.owe(number, atOnce, now);
-    const { due } = path.owed;
-    if (due !== undefined && due > now) this.#alarm.set(due);
+  #sendReceiptsLater(now: Instant): void {
+    const { deadline } = this.#receipts;
+    if (deadline !== undefined && deadline > now) this.#alarm.set(deadline);
     else if (!this.#flushing) {
       this.#flushing = true;
       this.#context.env.clock.defer(this.#flushReceipts);
@@ -349,16 +428,26 @@ export class SecureSession {
   #sendDueReceipts(): void {
     if (this.#closed) return;
     const now = this.#context.env.clock.now();
-    for (const path of this.#paths.values()) {
-      const receipts = path.owed.take(now, false);
-      if (receipts.length > 0) this.#sendUntracked(path, { elicits: false, atOnce: false, receipts, chunks: [] });
-      this.#alarm.set(path.owed.due);
+    for (let id = this.#receipts.nextPath(now); id !== undefined; id = this.#receipts.nextPath(now)) {
+      const path = this.#paths.get(id);
+      const packet = this.#packetOf(this.#receipts.take(id, now));
+      if (path !== undefined) count(this.#host.traffic.receipts, this.#sendUntracked(path, packet));
     }
+    this.#alarm.set(this.#receipts.deadline);
   }
 
-  #sendUntracked(path: SessionPath, fields: Pick<Packet, 'elicits' | 'atOnce' | 'receipts' | 'chunks'>, close = false) {
-    const frame = this.#seal(path.id, path.end, this.#packet(fields, close), true, NO_TTL);
-    path.end.send(frame.subarray(0, 16), frame.subarray(16), 'urgent');
+  /** Over which path receipts of this one travel too. */
+  #otherPath(path: number): number | undefined {
+    const { active, standby } = this.flow;
+    if (active !== undefined && active.id !== path) return active.id;
+    return standby?.id;
+  }
+
+  /** The length of the frame. */
+  #sendUntracked(path: SessionPath, packet: Packet): number {
+    const frame = this.#seal(path.id, path.end, packet, true);
+    path.end.send(frame.subarray(0, DATA_HEADER_BYTES), frame.subarray(DATA_HEADER_BYTES), 'urgent');
+    return frame.length;
   }
 
   #onAlarm(): void {
@@ -377,21 +466,24 @@ export class SecureSession {
   /** Asks paths that were silent for long whether they still work, which also keeps their labels alive. */
   probeIdlePaths(now: Instant): void {
     for (const path of this.#paths.values()) {
-      if (now - path.lastHeardAt > PROBE_AFTER_MS)
-        this.#drive({ kind: 'probe', path: path.id, payload: [], bytes: EMPTY_PACKET_BYTES });
+      if (now - path.lastHeardAt > PROBE_AFTER_MS) this.#probe(path.id);
     }
   }
 
+  #probe(path: number): void {
+    const payload = emptyParcel();
+    this.#drive({ kind: 'probe', path, payload, bytes: payload.bytes });
+  }
+
   /** Ends the session and returns what was under way. With `tell`, the peer is told over every path. */
-  end(reason: PathCloseReason, tell: boolean): ChunkRef[] {
+  end(reason: PathCloseReason, tell: boolean): Parcel[] {
     if (this.#closed) return [];
     if (tell) {
-      const nothing = { elicits: false, atOnce: false, receipts: [], chunks: [] };
-      for (const path of this.#paths.values()) this.#sendUntracked(path, nothing, true);
+      for (const path of this.#paths.values()) this.#sendUntracked(path, this.#packetOf([], true));
     }
     this.#closed = true;
     this.#alarm.stop();
-    const underWay = this.flow.drain().flat();
+    const underWay = this.flow.drain();
     for (const path of this.#paths.values()) path.end.close(reason);
     this.#paths.clear();
     this.#keys.destroy();

@@ -27,6 +27,8 @@ export class Services {
   readonly #held = new Map<Service, Held[]>();
   #heldBytes = 0;
   #heldMessages = 0;
+  /** Messages that were dropped because nobody serves them here. */
+  unserved = 0;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -64,7 +66,8 @@ export class Services {
 
   #hold(from: PeerId, service: Service, bytes: Uint8Array): void {
     if (this.#heldBytes + bytes.length > MAX_HELD_BYTES || this.#heldMessages >= MAX_HELD_MESSAGES) {
-      this.#log.warn('message-for-nobody', { service, from, bytes: bytes.length });
+      this.unserved += 1;
+      this.#log.warn('message-for-nobody', { service, from, bytes: bytes.length, unserved: this.unserved });
       return;
     }
     const held = this.#held.get(service);

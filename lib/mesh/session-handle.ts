@@ -1,4 +1,7 @@
-/** The promise-shaped face of the messages between two peers. */
+/**
+ * The promise-shaped face of the messages between two peers. What its reader has not taken is held, and is credit that the
+ * sender does not get (credit.ts): a reader that is slow makes `send` at the other end wait.
+ */
 import { HopfairError } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { AsyncQueue } from './async-queue.js';
@@ -7,19 +10,22 @@ import type { SendMessageOptions, Session } from './types.js';
 
 export const SESSION_SERVICE: Service = 'hopfair/session';
 
-/** Messages that wait for a reader; beyond it they are dropped, since whoever does not read cannot be served. */
-const MAX_UNREAD_BYTES = 4_194_304;
-
 export interface SessionOutlet {
   send(bytes: Uint8Array, options: SendMessageOptions): boolean;
   untilProgress(signal?: AbortSignal): Promise<void>;
+  /** The reader has taken a message of this length. */
+  onTaken(bytes: number, reliable: boolean): void;
+}
+
+interface Unread {
+  readonly bytes: Uint8Array;
+  readonly reliable: boolean;
 }
 
 export class SessionHandle implements Session {
   readonly peer: PeerId;
   readonly #outlet: SessionOutlet;
-  readonly #unread = new AsyncQueue<Uint8Array>();
-  #unreadBytes = 0;
+  readonly #unread = new AsyncQueue<Unread>();
   #closed = false;
 
   constructor(peer: PeerId, outlet: SessionOutlet) {
@@ -36,18 +42,16 @@ export class SessionHandle implements Session {
     }
   }
 
-  receive(bytes: Uint8Array): void {
-    if (this.#unreadBytes + bytes.length > MAX_UNREAD_BYTES) return;
-    this.#unreadBytes += bytes.length;
-    this.#unread.push(bytes);
+  receive(bytes: Uint8Array, reliable: boolean): void {
+    this.#unread.push({ bytes, reliable });
   }
 
   async *messages(signal?: AbortSignal): AsyncIterableIterator<Uint8Array> {
     for (;;) {
       const next = await this.#unread.next(signal);
       if (next === undefined) return;
-      this.#unreadBytes -= next.length;
-      yield next;
+      this.#outlet.onTaken(next.bytes.length, next.reliable);
+      yield next.bytes;
     }
   }
 

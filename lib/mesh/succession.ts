@@ -6,7 +6,7 @@
 import { equalBytes } from '../bytes.js';
 import { after, type Instant } from '../env.js';
 import type { PeerId } from '../identity/peer-id.js';
-import type { ChunkRef } from './outbox.js';
+import type { Parcel } from './out-message.js';
 import type { SecureSession } from './secure-session.js';
 
 /** What it takes to be one of them. */
@@ -17,7 +17,7 @@ export type Heir = Pick<
 
 export interface SuccessionHost<S> {
   /** What an ended session had under way. */
-  requeue(chunks: readonly ChunkRef[]): void;
+  requeue(parcels: readonly Parcel[]): void;
   /** The session that all else should use from now on. */
   onCurrent(session: S): void;
 }

@@ -127,9 +127,15 @@ export interface SessionMessage {
 /** An end-to-end session, over whatever route works. A reroute loses, repeats and reorders nothing that it carries. */
 export interface Session {
   readonly peer: PeerId;
-  /** Resolves when the message was queued; waits while the queue is full. Rejects with ABORTED, SESSION_CLOSED. */
+  /**
+   * Resolves when the message was queued; waits while the queue is full, as it is when the other end does not read its
+   * `messages`: 3 MiB may be on their way to a reader. Rejects with ABORTED, SESSION_CLOSED, INVALID_ARGUMENT.
+   */
   send(bytes: Uint8Array, options?: SendMessageOptions): Promise<void>;
-  /** Messages of the peer's `session(...).send`, in order, exactly once. One reader at a time. */
+  /**
+   * Messages of the peer's `session(...).send`, exactly once, in order but for those sent with `ordered: false`; those with
+   * `ttlMs` at most once. One reader at a time. What is not read is held, and the sender waits.
+   */
   messages(signal?: AbortSignal): AsyncIterableIterator<Uint8Array>;
 }
 
@@ -180,6 +186,8 @@ export interface NeighbourCounters {
 export type NodeEvents = {
   route: (event: RouteEvent) => void;
   peer: (event: PeerEvent) => void;
+  /** A `send` to this peer was refused, and would be taken now. */
+  room: (peer: PeerId) => void;
   /** An address of `peers` was dialled, connected, lost or refused: with the cause and the time of the next try. */
   connection: (event: ConnectionEvent) => void;
   refused: (event: RefusedEvent) => void;

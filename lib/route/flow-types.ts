@@ -28,6 +28,8 @@ export type FlowInput<T> =
       readonly bytes: number;
       readonly class: TrafficClass;
       readonly expiresAt?: Instant | undefined;
+      /** Send at once over that many paths which mutually share no relay and no operator. */
+      readonly paths?: number | undefined;
     }
   | {
       readonly kind: 'receipt';

@@ -90,6 +90,10 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     return this.active !== undefined && this.active.window.room + excess > 0;
   }
 
+  windowBytes(path: number): number | undefined {
+    return this.#paths.get(path)?.window.bytes;
+  }
+
   /** A packet number for a packet that asks for no receipt, on any path of the session. */
   allotPacket(path: number): number {
     const packet = this.#nextPacket[path];

@@ -47,11 +47,17 @@ export {
   MAX_TOPIC_NAME_BYTES,
   type PubSubMessage,
 } from './publication.js';
+export { type Receipt, receiptBytes } from './receipt.js';
 export {
   type Chunk,
+  type Credit,
   chunkOverheadBytes,
   decodePacket,
   encodePacket,
+  MIN_PIECE_BYTES,
+  type Numbering,
   type Packet,
-  type Receipt,
+  RUN_MESSAGE_OVERHEAD_BYTES,
+  type Run,
+  runOverheadBytes,
 } from './session-packet.js';

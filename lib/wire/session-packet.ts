@@ -2,33 +2,41 @@
 import { fromUtf8, Reader, toUtf8, Writer } from '../bytes.js';
 import { HopfairError } from '../errors.js';
 import { LIMITS } from '../limits.js';
+import { MAX_RECEIPT_BYTES, type Receipt, readReceipt, writeReceipt } from './receipt.js';
 
-/** Inclusive packet numbers. */
-export interface Range {
-  readonly first: number;
-  readonly last: number;
-}
-
-/** Which packets of a path came; the packet that carries it may travel over any path. */
-export interface Receipt {
-  readonly path: number;
-  /** How long the receiver dwelt since the newest of them. */
-  readonly delayMs: number;
-  /** From the highest down, without overlap. */
-  readonly ranges: readonly Range[];
-}
+/**
+ * How a message is numbered at its receiver: in the order of its service, in the service but delivered as it comes, or
+ * among the expiring messages of the sender.
+ */
+export type Numbering = 'ordered' | 'unordered' | 'expiring';
 
 /** A piece of one message. */
 export interface Chunk {
   readonly service: string;
-  /** Of the message: within the service's stream, or among the expiring messages of the sender. */
+  readonly numbering: Numbering;
+  /** Of the message. */
   readonly sequence: number;
   readonly offset: number;
   /** Length of the whole message. */
   readonly total: number;
-  /** Remaining time in ms of a message that expires; undefined for the reliable, ordered stream. */
-  readonly ttlMs: number | undefined;
+  /** Remaining time in ms of a message that expires; 0 for others. */
+  readonly ttlMs: number;
   readonly bytes: Uint8Array;
+}
+
+/** Whole reliable messages of one service, with numbers that follow one another. */
+export interface Run {
+  readonly service: string;
+  readonly ordered: boolean;
+  /** Number of the first message. */
+  readonly first: number;
+  readonly messages: readonly Uint8Array[];
+}
+
+/** How much its sender takes of the reliable messages of a service, from the first one on: see credit.ts of lib/mesh. */
+export interface Credit {
+  readonly service: string;
+  readonly limit: number;
 }
 
 export interface Packet {
@@ -39,7 +47,9 @@ export interface Packet {
   /** 8 random bytes that name the present run of the sender. */
   readonly hello: Uint8Array | undefined;
   readonly receipts: readonly Receipt[];
+  readonly credits: readonly Credit[];
   readonly chunks: readonly Chunk[];
+  readonly runs: readonly Run[];
   /** The sender ends the session. */
   readonly close: boolean;
 }
@@ -51,85 +61,139 @@ const RECEIPT = 2;
 const CHUNK = 3;
 const EXPIRING_CHUNK = 4;
 const CLOSE = 5;
+const UNORDERED_CHUNK = 6;
+const RUN = 7;
+const UNORDERED_RUN = 8;
+const CREDIT = 9;
+
+/** A piece is at least as large, unless it ends its message: so their number is bounded by its size. */
+export const MIN_PIECE_BYTES = 1_024;
 
 const RUN_ID_BYTES = 8;
-const MAX_RANGES = 32;
-const MAX_PATH = 15;
 const MAX_SERVICE_BYTES = 32;
-const DELAY_UNITS_PER_MS = 100;
 const MAX_TTL_MS = 0xfffffffe;
 
 /** What a chunk takes in a packet beyond its bytes. */
-export function chunkOverheadBytes(service: string): number {
-  return 1 + 1 + service.length + 8 + 4 + 4 + 4 + 2;
+export const chunkOverheadBytes = (service: string): number => 1 + 1 + service.length + 8 + 4 + 4 + 4 + 2;
+/** What a run takes beyond its messages, and each message of a run beyond its bytes. */
+export const runOverheadBytes = (service: string): number => 1 + 1 + service.length + 8 + 2;
+export const RUN_MESSAGE_OVERHEAD_BYTES = 2;
+
+function capacityOf({ receipts, credits, chunks, runs }: Packet): number {
+  let bytes = 1 + 1 + RUN_ID_BYTES + 1 + receipts.length * (1 + MAX_RECEIPT_BYTES);
+  for (const { service } of credits) bytes += 1 + 1 + service.length + 8;
+  for (const chunk of chunks) bytes += chunkOverheadBytes(chunk.service) + chunk.bytes.length;
+  for (const run of runs) {
+    bytes += runOverheadBytes(run.service);
+    for (const message of run.messages) bytes += RUN_MESSAGE_OVERHEAD_BYTES + message.length;
+  }
+  return bytes;
 }
 
 export function encodePacket(packet: Packet): Uint8Array {
-  const writer = new Writer(256);
+  const writer = new Writer(capacityOf(packet));
   writer.u8((packet.elicits ? ELICITS : 0) | (packet.atOnce ? AT_ONCE : 0));
   if (packet.hello !== undefined) writer.u8(HELLO).raw(packet.hello);
-  for (const receipt of packet.receipts) {
-    writer.u8(RECEIPT).u8(receipt.path);
-    writer.u16(Math.min(Math.round(receipt.delayMs * DELAY_UNITS_PER_MS), 0xffff)).u8(receipt.ranges.length);
-    for (const range of receipt.ranges) writer.u64(range.first).u64(range.last);
-  }
-  for (const chunk of packet.chunks) {
-    writer.u8(chunk.ttlMs === undefined ? CHUNK : EXPIRING_CHUNK);
-    const service = fromUtf8(chunk.service);
-    writer.u8(service.length).raw(service).u64(chunk.sequence).u32(chunk.offset).u32(chunk.total);
-    if (chunk.ttlMs !== undefined) writer.u32(Math.min(Math.max(Math.ceil(chunk.ttlMs), 0), MAX_TTL_MS));
-    writer.bytes16(chunk.bytes);
+  for (const receipt of packet.receipts) writeReceipt(writer.u8(RECEIPT), receipt);
+  for (const { service, limit } of packet.credits) writeService(writer.u8(CREDIT), service).u64(limit);
+  for (const chunk of packet.chunks) writeChunk(writer, chunk);
+  for (const run of packet.runs) {
+    writeService(writer.u8(run.ordered ? RUN : UNORDERED_RUN), run.service);
+    writer.u64(run.first).u16(run.messages.length);
+    for (const message of run.messages) writer.bytes16(message);
   }
   if (packet.close) writer.u8(CLOSE);
-  return writer.finish();
+  return writer.take();
 }
 
-/** The chunks are views of `bytes`. Throws DECODE_FAILED. */
+function writeService(writer: Writer, service: string): Writer {
+  const bytes = fromUtf8(service);
+  return writer.u8(bytes.length).raw(bytes);
+}
+
+function writeChunk(writer: Writer, chunk: Chunk): void {
+  const expires = chunk.numbering === 'expiring';
+  writer.u8(expires ? EXPIRING_CHUNK : chunk.numbering === 'ordered' ? CHUNK : UNORDERED_CHUNK);
+  writeService(writer, chunk.service).u64(chunk.sequence).u32(chunk.offset).u32(chunk.total);
+  if (expires) writer.u32(Math.min(Math.max(Math.ceil(chunk.ttlMs), 0), MAX_TTL_MS));
+  writer.bytes16(chunk.bytes);
+}
+
+/** The bytes of messages are views of `bytes`. Throws DECODE_FAILED. */
 export function decodePacket(bytes: Uint8Array): Packet {
   const reader = new Reader(bytes);
   const flags = reader.u8();
   const receipts: Receipt[] = [];
+  const credits: Credit[] = [];
   const chunks: Chunk[] = [];
+  const runs: Run[] = [];
   let hello: Uint8Array | undefined;
   let close = false;
   while (reader.remaining > 0) {
     const kind = reader.u8();
-    if (kind === HELLO) hello = reader.raw(RUN_ID_BYTES);
-    else if (kind === RECEIPT) receipts.push(decodeReceipt(reader));
-    else if (kind === CHUNK || kind === EXPIRING_CHUNK) chunks.push(decodeChunk(reader, kind === EXPIRING_CHUNK));
-    else if (kind === CLOSE) close = true;
-    else throw new HopfairError('DECODE_FAILED', 'unknown kind of session frame');
+    switch (kind) {
+      case HELLO:
+        hello = reader.raw(RUN_ID_BYTES);
+        break;
+      case RECEIPT:
+        receipts.push(readReceipt(reader));
+        break;
+      case CREDIT:
+        credits.push({ service: readService(reader), limit: reader.u64() });
+        break;
+      case CHUNK:
+        chunks.push(readChunk(reader, 'ordered'));
+        break;
+      case UNORDERED_CHUNK:
+        chunks.push(readChunk(reader, 'unordered'));
+        break;
+      case EXPIRING_CHUNK:
+        chunks.push(readChunk(reader, 'expiring'));
+        break;
+      case RUN:
+      case UNORDERED_RUN:
+        runs.push(readRun(reader, kind === RUN));
+        break;
+      case CLOSE:
+        close = true;
+        break;
+      default:
+        throw new HopfairError('DECODE_FAILED', 'unknown kind of session frame');
+    }
   }
-  return { elicits: (flags & ELICITS) !== 0, atOnce: (flags & AT_ONCE) !== 0, hello, receipts, chunks, close };
+  const [elicits, atOnce] = [(flags & ELICITS) !== 0, (flags & AT_ONCE) !== 0];
+  return { elicits, atOnce, hello, receipts, credits, chunks, runs, close };
 }
 
-function decodeReceipt(reader: Reader): Receipt {
-  const path = reader.u8();
-  const delayMs = reader.u16() / DELAY_UNITS_PER_MS;
-  const count = reader.u8();
-  if (path > MAX_PATH || count === 0 || count > MAX_RANGES) throw new HopfairError('DECODE_FAILED', 'bad receipt');
-  const ranges: Range[] = [];
-  let below = Number.POSITIVE_INFINITY;
-  for (let i = 0; i < count; i++) {
-    const range = { first: reader.u64(), last: reader.u64() };
-    if (range.first > range.last || range.last >= below) throw new HopfairError('DECODE_FAILED', 'bad ranges');
-    below = range.first;
-    ranges.push(range);
-  }
-  return { path, delayMs, ranges };
+function readService(reader: Reader): string {
+  const length = reader.u8();
+  if (length > MAX_SERVICE_BYTES) throw new HopfairError('DECODE_FAILED', 'service name too long');
+  return toUtf8(reader.raw(length));
 }
 
-function decodeChunk(reader: Reader, expiring: boolean): Chunk {
-  const serviceBytes = reader.u8();
-  if (serviceBytes > MAX_SERVICE_BYTES) throw new HopfairError('DECODE_FAILED', 'service name too long');
-  const service = toUtf8(reader.raw(serviceBytes));
+function readChunk(reader: Reader, numbering: Numbering): Chunk {
+  const service = readService(reader);
   const sequence = reader.u64();
   const offset = reader.u32();
   const total = reader.u32();
-  const ttlMs = expiring ? reader.u32() : undefined;
+  const ttlMs = numbering === 'expiring' ? reader.u32() : 0;
   const bytes = reader.bytes16(LIMITS.maxFrameBytes);
-  if (total > LIMITS.maxApplicationMessageBytes || offset + bytes.length > total || (bytes.length === 0 && total > 0)) {
+  const end = offset + bytes.length;
+  if (total > LIMITS.maxApplicationMessageBytes || end > total || (bytes.length === 0 && total > 0)) {
     throw new HopfairError('DECODE_FAILED', 'chunk outside of its message');
   }
-  return { service, sequence, offset, total, ttlMs, bytes };
+  if (end < total && bytes.length < MIN_PIECE_BYTES) throw new HopfairError('DECODE_FAILED', 'chunk too small');
+  return { service, numbering, sequence, offset, total, ttlMs, bytes };
+}
+
+function readRun(reader: Reader, ordered: boolean): Run {
+  const service = readService(reader);
+  const first = reader.u64();
+  const count = reader.u16();
+  if (count === 0 || count * RUN_MESSAGE_OVERHEAD_BYTES > reader.remaining) {
+    throw new HopfairError('DECODE_FAILED', 'a run of more messages than there is room for');
+  }
+  const messages: Uint8Array[] = [];
+  for (let i = 0; i < count; i++) messages.push(reader.bytes16());
+  return { service, ordered, first, messages };
 }

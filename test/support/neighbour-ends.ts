@@ -6,6 +6,7 @@ import { AllowList, Identity, type IdentitySeeds, KnownPeers, type PeerId } from
 import { LIMITS } from '../../lib/limits.js';
 import { Admission, type AdmitPeer } from '../../lib/mesh/admission.js';
 import type { MeshContext } from '../../lib/mesh/context.js';
+import { Holdings } from '../../lib/mesh/holdings.js';
 import { Neighbours } from '../../lib/mesh/neighbours.js';
 import type { ConnectionEvent } from '../../lib/mesh/types.js';
 import {
@@ -94,6 +95,7 @@ export class End {
         relay: undefined,
         sessionLifetimeMs: LIMITS.sessionLifetimeMs,
         maxSessions: LIMITS.maxSessions,
+        holdings: new Holdings(LIMITS.maxReceiveBytes),
         handshakePolicy: () => ({ crypto, identity, networkId, postQuantum: 'off' }),
       };
       const settings = { handshakeLimits: { isExempt: () => true }, channelLimits: {} };

@@ -4,8 +4,10 @@ import { HandshakeDriver, type HandshakeOptions, type HandshakeResult } from '..
 import { defaultCrypto, systemRandomBytes } from '../../lib/crypto/index.js';
 import { instant, type LogFields, type Logger, silentLogger } from '../../lib/env.js';
 import { AllowList, Identity, KnownPeers } from '../../lib/identity/index.js';
+import { LIMITS } from '../../lib/limits.js';
 import { Admission, type AdmitPeer } from '../../lib/mesh/admission.js';
 import type { MeshContext } from '../../lib/mesh/context.js';
+import { Holdings } from '../../lib/mesh/holdings.js';
 import { Links } from '../../lib/mesh/links.js';
 import { PathEnd } from '../../lib/mesh/path-end.js';
 import type { PathSetups } from '../../lib/mesh/path-setup.js';
@@ -47,6 +49,7 @@ function world(admit?: AdmitPeer) {
     admission: new Admission(membership, knownPeers, env.clock, admit),
     sessionLifetimeMs: 3_600_000,
     maxSessions: 10,
+    holdings: new Holdings(LIMITS.maxReceiveBytes),
     relay: undefined,
     handshakePolicy: () => policy(bob),
   };
@@ -94,7 +97,16 @@ function firstPacket(result: HandshakeResult): Uint8Array {
   const header = dataHeader(fields);
   const keys = new SessionKeys(result, instant(0), () => 0);
   const hello = new Uint8Array(8).fill(1);
-  const packet = encodePacket({ elicits: true, atOnce: false, hello, receipts: [], chunks: [], close: false });
+  const packet = encodePacket({
+    elicits: true,
+    atOnce: false,
+    hello,
+    receipts: [],
+    credits: [],
+    chunks: [],
+    runs: [],
+    close: false,
+  });
   return concat(header, keys.seal(0, 0, header, packet));
 }
 
@@ -172,7 +184,8 @@ t.test('a peer that begins one session after the other is slowed down', async t 
   let ups = 0;
   const links = new Links(context, undefined as unknown as PathSetups, {
     candidates: () => [],
-    deliver: () => undefined,
+    deliver: () => true,
+    onRoom: () => undefined,
     onState: () => {
       ups += 1;
     },

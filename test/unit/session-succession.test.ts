@@ -1,7 +1,7 @@
 import t from 'tap';
 import { instant } from '../../lib/env.js';
 import type { PeerId } from '../../lib/identity/index.js';
-import type { ChunkRef } from '../../lib/mesh/outbox.js';
+import { emptyParcel, type Parcel } from '../../lib/mesh/out-message.js';
 import type { PathEnd } from '../../lib/mesh/path-end.js';
 import { type Claim, type Heir, Succession, stands } from '../../lib/mesh/succession.js';
 
@@ -34,9 +34,9 @@ class FakeSession implements Heir {
     this.pumps += 1;
   }
 
-  end(reason: string, tell: boolean): ChunkRef[] {
+  end(reason: string, tell: boolean): Parcel[] {
     this.ended = `${reason}${tell ? ', told' : ''}`;
-    return [{ offset: this.number } as ChunkRef];
+    return [{ ...emptyParcel(), bytes: this.number }];
   }
 }
 
@@ -46,7 +46,7 @@ function succession(selfIsLower = true) {
   const [lower, higher] = ['a', 'b'] as PeerId[] as [PeerId, PeerId];
   const [self, peer] = selfIsLower ? [lower, higher] : [higher, lower];
   const sessions = new Succession<FakeSession>(self, peer, {
-    requeue: chunks => requeued.push(...chunks.map(({ offset }) => offset)),
+    requeue: parcels => requeued.push(...parcels.map(({ bytes }) => bytes)),
     onCurrent: ({ number }) => currents.push(number),
   });
   return { sessions, requeued, currents };

@@ -71,9 +71,14 @@ const packet: Packet = {
     },
   ],
   chunks: [
-    { service: 'order/0', sequence: 1, offset: 0, total: 2, ttlMs: undefined, bytes: bytes(1, 2) },
-    { service: 's', sequence: 2 ** 40, offset: 1, total: 3, ttlMs: 50, bytes: bytes(5) },
-    { service: 's', sequence: 3, offset: 0, total: 0, ttlMs: undefined, bytes: bytes() },
+    { service: 'order/0', numbering: 'ordered', sequence: 1, offset: 0, total: 2, ttlMs: 0, bytes: bytes(1, 2) },
+    { service: 's', numbering: 'expiring', sequence: 2 ** 40, offset: 2, total: 3, ttlMs: 50, bytes: bytes(5) },
+    { service: 's', numbering: 'unordered', sequence: 3, offset: 0, total: 0, ttlMs: 0, bytes: bytes() },
+  ],
+  credits: [{ service: 'order/0', limit: 2 ** 50 }],
+  runs: [
+    { service: 'order/0', ordered: true, first: 2 ** 40, messages: [bytes(1, 2), bytes(), bytes(3)] },
+    { service: 'marks', ordered: false, first: 7, messages: [bytes(9)] },
   ],
   close: true,
 };
@@ -142,17 +147,29 @@ t.test('what a route, a receipt, a chunk or a list must not say is refused', asy
   t.throws(() => decodeLinkState(encodeLinkState({ ...linkState, edges: self })), refused, 'itself as neighbour');
   const receipt = (...ranges: { first: number; last: number }[]) =>
     encodePacket({ ...packet, receipts: [{ path: 0, delayMs: 0, ranges }] });
-  t.throws(() => decodePacket(receipt({ first: 5, last: 4 })), refused, 'a range backwards');
-  t.throws(() => decodePacket(receipt({ first: 1, last: 4 }, { first: 3, last: 3 })), refused, 'ranges that overlap');
+  t.throws(() => receipt({ first: 5, last: 4 }), 'a range backwards cannot be written');
+  t.throws(() => receipt({ first: 1, last: 4 }, { first: 3, last: 3 }), 'ranges that overlap cannot be written');
+  const below = Uint8Array.from([1, 2, 0, 0, 0, 1, 4, 5]);
+  t.throws(() => decodePacket(below), refused, 'more packets than there are numbers');
   t.throws(() => decodePacket(receipt()), refused, 'no range');
   const chunk = (fields: object) =>
     encodePacket({
       ...packet,
-      chunks: [{ service: 's', sequence: 1, offset: 0, total: 4, ttlMs: undefined, bytes: bytes(1), ...fields }],
+      chunks: [
+        { service: 's', numbering: 'ordered', sequence: 1, offset: 3, total: 4, ttlMs: 0, bytes: bytes(1), ...fields },
+      ],
     });
   t.throws(() => decodePacket(chunk({ offset: 4 })), refused, 'a chunk beyond its message');
   t.throws(() => decodePacket(chunk({ total: 1_048_577 })), refused, 'a message above the limit');
   t.throws(() => decodePacket(chunk({ bytes: bytes() })), refused, 'an empty piece of something');
+  const small = { offset: 0, bytes: new Uint8Array(1_023), total: 2_000 };
+  t.throws(() => decodePacket(chunk(small)), refused, 'a small piece that does not end its message');
+  t.equal(decodePacket(chunk({ ...small, bytes: new Uint8Array(1_024) })).chunks.length, 1);
+  const run = { service: 's', ordered: true, first: 1, messages: [] };
+  t.throws(() => decodePacket(encodePacket({ ...packet, runs: [run] })), refused, 'a run of nothing');
+  const long = bytes(0x40, 0x3f);
+  const longer = Uint8Array.from([1, 2, 0, 0, 0, 1, ...long, 0]);
+  t.throws(() => decodePacket(longer), refused, 'a packet number in more bytes than it needs');
 });
 
 t.test('a data header keeps label, ttl, lane, path and packet number apart, and its AAD outlives relays', async t => {
