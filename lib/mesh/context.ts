@@ -29,3 +29,9 @@ export interface MeshContext {
   /** For channels and sessions; read anew for each, since certificates and evidence are renewed. */
   readonly handshakePolicy: () => HandshakePolicy;
 }
+
+/** What spreading lists of edges needs of it. */
+export type FloodContext = Pick<
+  MeshContext,
+  'self' | 'env' | 'crypto' | 'identity' | 'networkId' | 'membership' | 'relay'
+>;

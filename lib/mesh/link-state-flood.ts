@@ -22,7 +22,7 @@ import {
   MAX_NAMES,
   type NeighbourFrame,
 } from '../wire/index.js';
-import type { MeshContext } from './context.js';
+import type { FloodContext } from './context.js';
 import { LinkStatePulls } from './link-state-pulls.js';
 import { OwnList } from './own-list.js';
 
@@ -50,7 +50,7 @@ const PULL_CHECK_MS = 100;
 type Pending = Map<PeerId, Set<PeerId>>;
 
 export class LinkStateFlood {
-  readonly #context: MeshContext;
+  readonly #context: FloodContext;
   readonly #database: LinkStateDatabase;
   readonly #host: FloodHost;
   readonly #own: OwnList;
@@ -66,7 +66,7 @@ export class LinkStateFlood {
   #cancelCheck: Cancel | undefined;
   #closed = false;
 
-  constructor(context: MeshContext, database: LinkStateDatabase, host: FloodHost) {
+  constructor(context: FloodContext, database: LinkStateDatabase, host: FloodHost) {
     this.#context = context;
     this.#database = database;
     this.#host = host;
@@ -143,8 +143,9 @@ export class LinkStateFlood {
     const { clock, rng } = this.#context.env;
     const { origin } = state;
     this.#heardAt.set(origin, clock.now());
-    const waits = this.#changed.has(origin); // a refresh that overtakes a change carries it
-    if (verdict === 'newer' || waits) {
+    // A refresh that overtakes a change carries it; one of our own may be the answer to an older run of ours.
+    const isUrgent = verdict === 'newer' || this.#changed.has(origin) || origin === this.#context.self;
+    if (isUrgent) {
       this.#refreshed.delete(origin);
       this.#changed.set(origin, new Set(holders));
       this.#timers.changed ??= clock.schedule(CHANGE_HOLD_MS, this.#announceChanged);

@@ -7,7 +7,7 @@ import { after } from '../env.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { isMaterial, type VerifiedLinkState, verifiedLinkState } from '../route/index.js';
 import { type Edge, encodeLinkState, type LinkState } from '../wire/index.js';
-import type { MeshContext } from './context.js';
+import type { FloodContext } from './context.js';
 
 export interface OwnListHost {
   /** The present edges of this node and their costs. */
@@ -26,7 +26,7 @@ const REFRESH_MS = 60_000;
 const REFRESH_SPREAD = 0.2;
 
 export class OwnList {
-  readonly #context: MeshContext;
+  readonly #context: FloodContext;
   readonly #host: OwnListHost;
   #epoch: number;
   #sequence = 0;
@@ -36,7 +36,7 @@ export class OwnList {
   #cancel: Cancel | undefined;
   #advertised: readonly Edge[] = [];
 
-  constructor(context: MeshContext, host: OwnListHost) {
+  constructor(context: FloodContext, host: OwnListHost) {
     this.#context = context;
     this.#host = host;
     this.#epoch = context.env.clock.unix();

@@ -15,6 +15,9 @@ export interface VerifiedLinkState extends LinkState {
   readonly [verifiedBrand]: true;
 }
 
+/** What the database keeps of a list to pass it on; its edges are in the graph. */
+export type HeldLinkState = Omit<VerifiedLinkState, 'edges'>;
+
 /** Marks as verified. The caller has checked the signature of `state.origin` over `body`, or made it. */
 export function verifiedLinkState(state: LinkState, body: Uint8Array, signature: Uint8Array): VerifiedLinkState {
   return { ...state, body, signature } as VerifiedLinkState;
@@ -42,7 +45,7 @@ export function isMaterial(beforeMs: number, nowMs: number): boolean {
 export class LinkStateDatabase {
   readonly #floorMs: (a: PeerId, b: PeerId) => number;
   readonly #maxOrigins: number;
-  readonly #states = new Map<PeerId, VerifiedLinkState>();
+  readonly #states = new Map<PeerId, HeldLinkState>();
   /** Claimed cost per origin and neighbour. */
   readonly #claims = new Map<PeerId, Claims>();
   /** The version in which what an origin claims last changed materially. */
@@ -71,13 +74,14 @@ export class LinkStateDatabase {
    */
   offer(state: VerifiedLinkState): 'newer' | 'refreshed' | 'old' | 'full' {
     if (!this.isNews(state)) return 'old';
-    const { origin } = state;
+    const { edges, ...held } = state;
+    const { origin } = held;
     const before = this.#states.get(origin);
     if (before === undefined && this.#states.size >= this.#maxOrigins && !this.#makeRoom()) return 'full';
-    const claims: Claims = new Map(state.edges.map(edge => [edge.peer, edge.costMs]));
+    const claims: Claims = new Map(edges.map(edge => [edge.peer, edge.costMs]));
     const differs =
       before === undefined || before.relay !== state.relay || differsFrom(this.#claims.get(origin) as Claims, claims);
-    this.#states.set(origin, state);
+    this.#states.set(origin, held);
     this.#claims.set(origin, claims);
     if (!differs) return 'refreshed';
     this.#changedAt.set(origin, ++this.#version);
@@ -99,7 +103,7 @@ export class LinkStateDatabase {
     return held === undefined || isNewer(name, held);
   }
 
-  get(origin: PeerId): VerifiedLinkState | undefined {
+  get(origin: PeerId): HeldLinkState | undefined {
     return this.#states.get(origin);
   }
 
@@ -114,7 +118,7 @@ export class LinkStateDatabase {
     return this.#states.size;
   }
 
-  get states(): IterableIterator<VerifiedLinkState> {
+  get states(): IterableIterator<HeldLinkState> {
     return this.#states.values();
   }
 
