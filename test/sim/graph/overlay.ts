@@ -140,14 +140,21 @@ export class GraphOverlay {
     });
   }
 
+  /** Everybody runs, and all channels are up at once: what is measured is not how a thousand nodes come to know each other. */
+  startAll(): void {
+    for (const node of this.nodes) this.#run(node);
+    for (const link of this.links) this.#connect(link);
+  }
+
   /** The node starts; its channels to whoever runs come up after a handshake. */
   start(node: OverlayNode): void {
-    this.world.machine(`node-${node.index}`)?.start(process => {
-      node.start(process, (from, link, frame) => this.#deliver(from, link, frame));
-      for (const link of node.links.values()) {
-        this.world.scheduler.after(2 * link.rttMs, () => this.#connect(link));
-      }
-    });
+    this.#run(node);
+    for (const link of node.links.values()) this.world.scheduler.after(2 * link.rttMs, () => this.#connect(link));
+  }
+
+  #run(node: OverlayNode): void {
+    const deliver = (from: OverlayNode, link: Link, frame: Uint8Array): void => this.#deliver(from, link, frame);
+    this.world.machine(`node-${node.index}`)?.start(process => node.start(process, deliver));
   }
 
   #connect(link: Link): void {

@@ -35,7 +35,7 @@ export interface GraphReport {
   readonly convergence: { readonly avoidsDeadMs: number; readonly allWorkMs: number; readonly pairs: number };
 }
 
-const START_MS = 5_000;
+/** Nodes that begin together refresh for the first time before this. */
 const SETTLE_MS = 65_000;
 const PHASE_MS = 60_000;
 const LIMIT_MS = 30_000;
@@ -64,10 +64,8 @@ export class GraphRun {
 
   play(): GraphReport {
     const { nodes } = this.#overlay;
-    for (const node of nodes) {
-      this.#overlay.world.scheduler.after(this.#rng.between(0, START_MS), () => this.#overlay.start(node));
-    }
-    this.#run('start', START_MS + SETTLE_MS);
+    this.#overlay.startAll();
+    this.#run('start', SETTLE_MS);
     const steady = this.#measure('steady', PHASE_MS);
     const recompute = this.#recompute();
     const few = Math.max(1, Math.floor(nodes.length / 100));
@@ -91,7 +89,7 @@ export class GraphRun {
     const { scheduler } = this.#overlay.world;
     const end = scheduler.nowMs + ms;
     while (scheduler.nowMs < end) {
-      scheduler.runUntil(Math.min(end, scheduler.nowMs + 5_000));
+      scheduler.runUntil(Math.min(end, scheduler.nowMs + 1_000));
       this.#onProgress(`${what}: ${Math.round((scheduler.nowMs - end + ms) / 1000)} of ${ms / 1000} s`);
     }
   }
