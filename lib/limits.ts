@@ -130,8 +130,11 @@ export const LIMITS = {
   /** Sessions of a node, as many as a roster has peers: idle ones are kept, since a handshake costs an order its deadline. */
   maxSessions: 4_096,
   replayWindow: 16_384,
-  /** What waits in a node for one neighbour: frames, 128 bytes for each, and what waits in the channel. */
-  maxEgressQueueBytes: 4_194_304,
+  /**
+   * What waits in a node for one neighbour: frames, 128 bytes for each, and what waits in the channel. With what its
+   * connection may hold, 256 KiB and a record, it is 4 MiB.
+   */
+  maxEgressQueueBytes: 3_866_624,
   /** Of it, what control may take: it waits only behind data that fills the link. */
   maxControlQueueBytes: 262_144,
   /** What waits in the queues of all neighbours together: sixteen stalled ones cost no more than this. */

@@ -1,4 +1,4 @@
-/** Runs a bench by name: `npm run bench -- browser|channel|handshake|path [options]`; `--help` after the name tells its options. */
+/** Runs a bench by name: `npm run bench -- browser|channel|handshake|path|relay [options]`; `--help` after the name tells its options. */
 import { build } from './install.mjs';
 
 const BENCHES = {
@@ -6,6 +6,7 @@ const BENCHES = {
   channel: '../test/bench/channel.ts',
   handshake: '../test/bench/handshake.ts',
   path: '../test/bench/path.ts',
+  relay: '../test/bench/relay.ts',
 };
 
 const name = process.argv[2] ?? '';

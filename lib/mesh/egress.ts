@@ -54,6 +54,11 @@ export class Egress {
     return this.#data.bytes + this.#control.bytes;
   }
 
+  /** With what waits in the channel: all that is held for this neighbour, but for what the connection has taken. */
+  get heldBytes(): number {
+    return this.bytes + (this.#channel?.queuedBytes ?? 0);
+  }
+
   /**
    * A data frame, whole or with its body apart, of a source behind this ingress. It is kept: the caller must not change it
    * afterwards. Bulk, which only a node's own traffic knows, goes straight to the channel: everything else overtakes it

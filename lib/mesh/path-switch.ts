@@ -58,7 +58,7 @@ export class PathSwitch implements PathOutlet {
     const counters = new Map<PeerId, NeighbourCounters>();
     for (const { peer, egress, incoming, controlReceivedBytes } of this.#labels.ports) {
       const { controlSentBytes, dropped, expired } = egress.counters;
-      const queuedBytes = egress.bytes;
+      const queuedBytes = egress.heldBytes;
       const labels = incoming.size;
       counters.set(peer, { controlSentBytes, controlReceivedBytes, queuedBytes, dropped, expired, labels });
     }

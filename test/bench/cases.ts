@@ -161,7 +161,10 @@ async function runJobs(
   return records;
 }
 
-async function measured(run: () => Promise<PeerRecord[]>): Promise<{ records: PeerRecord[]; foreign: number }> {
+/** Runs a case, and tells how many cores other programs used meanwhile. */
+export async function measured(
+  run: () => Promise<readonly PeerRecord[]>,
+): Promise<{ readonly records: readonly PeerRecord[]; readonly foreign: number }> {
   const before = processorTime();
   const records = await run();
   const after = processorTime();
@@ -182,7 +185,7 @@ function processorTime(): { others: number; at: number } {
  * Keeps both cores out of idle with spinners that yield to everything else. Without them a closed loop on a virtual
  * machine mostly measures how long the hypervisor takes to wake a core.
  */
-async function awake<T>(run: () => Promise<T>): Promise<T> {
+export async function awake<T>(run: () => Promise<T>): Promise<T> {
   const spinner = (core: string): ChildProcess =>
     spawn('taskset', ['-c', core, 'chrt', '-i', '0', process.execPath, '-e', 'for(;;);'], { stdio: 'ignore' });
   const spinners = ['0', '1'].map(spinner);

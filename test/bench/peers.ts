@@ -18,12 +18,18 @@ export interface PeerRecord {
   readonly [field: string]: number | string | boolean | undefined;
 }
 
+/** Where the processes of a case run, and whether a relay stands between the two. */
+export interface Placement {
+  readonly relay?: boolean;
+  readonly cores?: { readonly client: number; readonly server: number; readonly relay: number };
+}
+
 export interface Peers {
   readonly folder: string;
   /** The file of one of the contenders, or of one of ours, by its name. */
   adapterFile(name: string): string;
-  /** Runs one case with a client on core 0 and a server on core 1. */
-  runPair(adapterFile: string, job: object): Promise<readonly PeerRecord[]>;
+  /** Runs one case with a client on core 0 and a server on core 1, or as the placement says. */
+  runPair(adapterFile: string, job: object, placement?: Placement): Promise<readonly PeerRecord[]>;
 }
 
 const here = fileURLToPath(new URL('.', import.meta.url));
