@@ -31,6 +31,12 @@ export {
   type PeerId,
   type PeerLabels,
   parsePeerId,
+  publicKeyOf,
+  type Roster,
+  type RosterChange,
+  RosterMembership,
+  type RosterMembershipOptions,
+  type RosterTrust,
 } from './identity/index.js';
 export { LIMITS } from './limits.js';
 export {
@@ -50,6 +56,7 @@ export {
   type PeerEvent,
   type PeerExplanation,
   type Publication,
+  type RosterEvent,
   type RouteSnapshot,
   type Session,
 } from './mesh/index.js';
@@ -67,5 +74,6 @@ export {
 } from './order/index.js';
 export { explain, type RouteEvent } from './route/index.js';
 export type { LogStore, OpenedLog } from './storage/interface.js';
+export type { NodeStore } from './store.js';
 export type { Connection, Transport } from './transport.js';
 export { decodePayload, encodePayload, type PayloadValue } from './wire/index.js';

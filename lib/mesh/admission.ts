@@ -29,26 +29,31 @@ export class Admission {
     this.#admit = admit;
   }
 
-  /** Throws NOT_ADMITTED or CERTIFICATE_SUPERSEDED, at once or from the promise. */
-  decide(peer: PeerId, evidence: AdmissionEvidence): boolean | Promise<boolean> {
-    this.#require(peer, evidence);
+  /**
+   * Throws NOT_ADMITTED or CERTIFICATE_SUPERSEDED, at once or from the promise. A visitor need not be a member: nothing
+   * but a roster passes between it and this node.
+   */
+  decide(peer: PeerId, evidence: AdmissionEvidence, isVisitor = false): boolean | Promise<boolean> {
+    this.#require(peer, evidence, isVisitor);
     const verdict = this.#admit === undefined ? true : this.#admit(peer, evidence);
     return typeof verdict === 'boolean'
-      ? this.#conclude(peer, evidence, verdict)
-      : verdict.then(admitted => this.#conclude(peer, evidence, admitted));
+      ? this.#conclude(peer, evidence, verdict, isVisitor)
+      : verdict.then(admitted => this.#conclude(peer, evidence, admitted, isVisitor));
   }
 
   /** While the application made up its mind, the peer may have been revoked or have renewed its certificate. */
-  #conclude(peer: PeerId, evidence: AdmissionEvidence, admitted: boolean): boolean {
+  #conclude(peer: PeerId, evidence: AdmissionEvidence, admitted: boolean, isVisitor: boolean): boolean {
     if (!admitted) return false;
-    this.#require(peer, evidence);
-    this.#knownPeers.remember(evidence.certificate, this.#clock.unix());
+    this.#require(peer, evidence, isVisitor);
+    if (!isVisitor) this.#knownPeers.remember(evidence.certificate, this.#clock.unix());
     return true;
   }
 
-  #require(peer: PeerId, { certificate }: AdmissionEvidence): void {
+  #require(peer: PeerId, { certificate }: AdmissionEvidence, isVisitor: boolean): void {
     const unix = this.#clock.unix();
-    if (!this.#membership.isAdmitted(peer, unix)) throw new HopfairError('NOT_ADMITTED', `${peer} is not a member`);
+    if (!isVisitor && !this.#membership.isAdmitted(peer, unix)) {
+      throw new HopfairError('NOT_ADMITTED', `${peer} is not a member`);
+    }
     this.#knownPeers.requireNewest(certificate, unix);
   }
 }

@@ -6,6 +6,7 @@ import type { Identity } from '../identity/identity.js';
 import type { KnownPeers } from '../identity/known-peers.js';
 import type { Membership } from '../identity/membership.js';
 import type { PeerId } from '../identity/peer-id.js';
+import type { NodeStore } from '../store.js';
 import type { Admission } from './admission.js';
 import type { Holdings } from './holdings.js';
 import type { RelayOptions } from './types.js';
@@ -20,6 +21,8 @@ export interface MeshContext {
   /** Whoever proved who it is, in a channel or a session, is let in by this alone. */
   readonly admission: Admission;
   readonly knownPeers: KnownPeers;
+  /** Undefined when nothing of this node outlives its process. */
+  readonly store: NodeStore | undefined;
   readonly sessionLifetimeMs: number;
   readonly maxSessions: number;
   /** What is kept of messages of all peers. */

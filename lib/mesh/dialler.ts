@@ -92,6 +92,15 @@ export class Dialler {
     for (const target of this.#targets) if (whom(target) === peer && !target.busy) this.#retryLater(target, cause);
   }
 
+  /** Who was not admitted may be now. */
+  membershipChanged(): void {
+    for (const target of this.#targets) {
+      if (target.cause?.code !== 'NOT_ADMITTED' || target.cancelRetry === undefined) continue;
+      target.cancelRetry();
+      this.#dial(target);
+    }
+  }
+
   close(): void {
     this.#closed = true;
     for (const { cancelRetry, cancelDial } of this.#targets) {

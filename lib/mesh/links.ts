@@ -87,7 +87,8 @@ export class Links {
     for (const link of this.#links.values()) link.keepPaths();
   }
 
-  #closeRevoked(): void {
+  /** Ends the sessions of those who are no longer admitted; also four times a second by itself. */
+  closeRevoked(): void {
     const { membership, env } = this.#context;
     const unix = env.clock.unix();
     for (const [peer, link] of this.#links) {
@@ -101,7 +102,7 @@ export class Links {
     this.#cancelMaintenance = this.#context.env.clock.schedule(MAINTENANCE_MS, () => {
       const now = this.#context.env.clock.now();
       for (const [peer, link] of this.#links) if (!link.maintain(now)) this.#links.delete(peer);
-      this.#closeRevoked();
+      this.closeRevoked();
       this.#maintainLater();
     });
   }

@@ -7,9 +7,10 @@ import type { Cancel } from '../env.js';
 import { HopfairError, requireArgument } from '../errors.js';
 import { KnownPeers } from '../identity/known-peers.js';
 import type { PeerId } from '../identity/peer-id.js';
+import type { RosterChange } from '../identity/roster-membership.js';
 import { LIMITS } from '../limits.js';
 import { type Candidate, LinkStateDatabase, type Route, type RouteEvent, RoutePlanner } from '../route/index.js';
-import { decodeNeighbourFrame, isDataFrame, type NeighbourFrame } from '../wire/index.js';
+import { decodeNeighbourFrame, isDataFrame, isRosterFrame, type NeighbourFrame } from '../wire/index.js';
 import { Admission } from './admission.js';
 import type { MeshContext } from './context.js';
 import { explainPeer, explanationText, type PeerExplanation, snapshotsOf } from './explanation.js';
@@ -24,6 +25,7 @@ import { PathSwitch } from './path-switch.js';
 import type { PeerLink } from './peer-link.js';
 import { Progress } from './progress.js';
 import { PubSub } from './pubsub.js';
+import { type RosterExchange, rosterExchange } from './roster-exchange.js';
 import { requireService, Services } from './services.js';
 import { SESSION_SERVICE, SessionHandle } from './session-handle.js';
 import type { SessionTraffic } from './session-traffic.js';
@@ -57,6 +59,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   readonly #setups: PathSetups;
   readonly #flood: LinkStateFlood;
   readonly #links: Links;
+  readonly #rosters: RosterExchange | undefined;
   readonly #services: Services;
   readonly #pubsub: PubSub;
   readonly #stateHandlers = new Set<StateHandler>();
@@ -79,6 +82,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       networkId,
       membership,
       knownPeers,
+      store: options.store,
       admission: new Admission(membership, knownPeers, env.clock, admit),
       sessionLifetimeMs: options.sessionLifetimeMs ?? LIMITS.sessionLifetimeMs,
       maxSessions: options.maxSessions ?? LIMITS.maxSessions,
@@ -87,6 +91,12 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       handshakePolicy: handshakePolicyOf(options),
     };
     this.#services = new Services(env.log);
+    this.#rosters = rosterExchange(this.#context, {
+      peers: () => this.#neighbours.peers,
+      channel: peer => this.#neighbours.channel(peer),
+      caughtUp: neighbour => this.#flood.neighbourUp(neighbour),
+      onChange: (change, from) => this.#onRoster(change, from),
+    });
     this.#graph = new LinkStateDatabase({ floorMs: (a, b) => membership.edgeFloorMs(a, b) });
     this.#planner = new RoutePlanner(this.#graph, {
       source: identity.peer,
@@ -106,6 +116,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
         onDrain: peer => this.#switch.onDrain(peer),
         onConnection: event => this.emit('connection', event),
       },
+      this.#rosters?.visits,
     );
     this.#switch = new PathSwitch(this.#context, peer => this.#neighbours.channel(peer));
     this.#setups = new PathSetups(
@@ -263,6 +274,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   #onNeighbourUp(peer: PeerId): void {
     this.#switch.neighbourUp(peer);
     this.#flood.neighbourUp(peer);
+    this.#rosters?.neighbourUp(peer);
     this.#emitPeer(peer, 'connected');
   }
 
@@ -270,6 +282,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
     this.#switch.neighbourLost(peer);
     this.#setups.neighbourLost(peer);
     this.#flood.neighbourDown(peer);
+    this.#rosters?.neighbourDown(peer);
     this.#emitPeer(peer, 'disconnected', cause);
   }
 
@@ -279,6 +292,10 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       return;
     }
     this.#switch.onControlBytes(from, message.length);
+    if (isRosterFrame(message)) {
+      this.#rosters?.onFrame(from, message);
+      return;
+    }
     let frame: NeighbourFrame;
     try {
       frame = decodeNeighbourFrame(message);
@@ -299,6 +316,16 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       default:
         this.#switch.onControl(from, frame);
     }
+  }
+
+  /** Whoever is gone is so at once: no path over it, no channel, no session. */
+  #onRoster(change: RosterChange, from: PeerId | undefined): void {
+    this.#neighbours.membershipChanged();
+    this.#switch.membershipChanged();
+    this.#links.closeRevoked();
+    this.#planner.forget();
+    this.#links.onRoutesChanged();
+    this.emit('roster', { ...change, ...(from !== undefined && { from }), atMs: this.#context.env.clock.now() });
   }
 
   #emitPeer(peer: PeerId, kind: PeerEvent['kind'], cause?: string): void {
@@ -424,6 +451,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
     for (const handle of this.#sessions.values()) handle.close();
     this.#links.close();
     this.#flood.close();
+    this.#rosters?.close();
     this.#progress.tell();
     await this.#neighbours.close();
   }

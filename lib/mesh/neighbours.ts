@@ -14,6 +14,7 @@ import type { MeshContext } from './context.js';
 import { Dialler, type Expectations } from './dialler.js';
 import type { ChannelSettings } from './node-options.js';
 import { PeerChannels } from './peer-channels.js';
+import type { RosterVisits } from './roster-visits.js';
 import type { ConnectionEvent, ConnectionSnapshot, PeerAddress } from './types.js';
 
 export interface NeighboursHost {
@@ -32,6 +33,7 @@ export class Neighbours {
   readonly #context: MeshContext;
   readonly #settings: ChannelSettings;
   readonly #host: NeighboursHost;
+  readonly #visits: RosterVisits | undefined;
   readonly #limits: TransportLimits = { maxMessageBytes: LIMITS.maxMessageBytes };
   readonly #gate: HandshakeGate;
   readonly #dialler: Dialler;
@@ -45,11 +47,18 @@ export class Neighbours {
   #closed = false;
   #onAllClosed: (() => void) | undefined;
 
-  constructor(context: MeshContext, transports: readonly Transport[], settings: ChannelSettings, host: NeighboursHost) {
+  constructor(
+    context: MeshContext,
+    transports: readonly Transport[],
+    settings: ChannelSettings,
+    host: NeighboursHost,
+    visits?: RosterVisits,
+  ) {
     const { env } = context;
     this.#context = context;
     this.#settings = settings;
     this.#host = host;
+    this.#visits = visits;
     this.#startedAt = env.clock.unix();
     this.#runId = env.rng.bytes(RUN_ID_BYTES);
     this.#gate = new HandshakeGate(env.clock, settings.handshakeLimits);
@@ -126,6 +135,7 @@ export class Neighbours {
     const policy = handshakePolicy();
     const localLosses = this.#losses;
     let hello: ChannelHello | undefined;
+    let isVisitor = false;
     const giveUp = openChannel(
       connection,
       {
@@ -137,7 +147,8 @@ export class Neighbours {
         admit: (peer, evidence) => {
           hello = helloOf(evidence.capabilities);
           const capabilities = hello?.capabilities ?? evidence.capabilities;
-          return admission.decide(peer, { ...evidence, capabilities, context: 'channel' });
+          isVisitor = this.#visits?.mayBegin(peer, role === 'initiator') === true;
+          return admission.decide(peer, { ...evidence, capabilities, context: 'channel' }, isVisitor);
         },
         ...(this.#settings.lengthBuckets !== undefined && { lengthBuckets: this.#settings.lengthBuckets }),
         ...(role === 'responder' && { gate: this.#gate }),
@@ -146,8 +157,12 @@ export class Neighbours {
       {
         onChannel: channel => {
           this.#opening.delete(giveUp);
-          this.#adopt(channel, localLosses, hello);
-          done(channel.peer);
+          const adopt = (): void => {
+            this.#adopt(channel, localLosses, hello);
+            done(channel.peer);
+          };
+          if (isVisitor) this.#visits?.begin(channel, { admitted: adopt, refused: done });
+          else adopt();
         },
         onFailed: error => {
           this.#opening.delete(giveUp);
@@ -205,15 +220,28 @@ export class Neighbours {
 
   /** A revocation closes channels within a second; a certificate is renewed while half of its life is left. */
   #checkAdmissionLater(): void {
-    const { env, membership, identity } = this.#context;
+    const { env, identity } = this.#context;
     this.#cancelCheck = env.clock.schedule(ADMISSION_CHECK_MS, () => {
       const unix = env.clock.unix();
       if (unix >= identity.renewalDue) identity.renew(unix);
-      for (const [peer, channels] of [...this.#channels]) {
-        if (!membership.isAdmitted(peer, unix)) channels.revoke();
-      }
+      this.#endRevoked();
       this.#checkAdmissionLater();
     });
+  }
+
+  /** Another roster counts: ends the channels of those who are gone, and dials those again who were not admitted. */
+  membershipChanged(): void {
+    this.#visits?.membershipChanged();
+    this.#endRevoked();
+    this.#dialler.membershipChanged();
+  }
+
+  #endRevoked(): void {
+    const { env, membership } = this.#context;
+    const unix = env.clock.unix();
+    for (const [peer, channels] of [...this.#channels]) {
+      if (!membership.isAdmitted(peer, unix)) channels.revoke();
+    }
   }
 
   /** Ends everything: resolves when each channel has ended, which takes `closeTimeoutMs` at most, and no address is bound. */
@@ -221,6 +249,7 @@ export class Neighbours {
     this.#closed = true;
     this.#cancelCheck?.();
     this.#dialler.close();
+    this.#visits?.close();
     for (const cancel of this.#opening) cancel();
     this.#opening.clear();
     const ended = new Promise<void>(resolve => {

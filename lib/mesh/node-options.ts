@@ -14,6 +14,7 @@ import { requireArgument } from '../errors.js';
 import type { Identity } from '../identity/identity.js';
 import type { Membership } from '../identity/membership.js';
 import { LIMITS } from '../limits.js';
+import type { NodeStore } from '../store.js';
 import type { Transport } from '../transport.js';
 import type { AdmitPeer } from './admission.js';
 import type { PeerAddress, RelayOptions } from './types.js';
@@ -85,6 +86,11 @@ export interface NodeOptions {
   readonly maxReceiveBytes?: number;
   /** Publications that are kept for subscribers that missed them, per topic. Default: 1,024. */
   readonly publicationHistory?: number;
+  /**
+   * Where the node keeps what must not get older over a restart, the newest roster above all; `openFileStore` of
+   * `hopfair/storage` is one. The application closes it after the node. Default: nothing is kept.
+   */
+  readonly store?: NodeStore;
   /** Default: the fastest backend of the platform. */
   readonly crypto?: CryptoProvider;
   /** Default: the surroundings of a Node process. */

@@ -86,6 +86,13 @@ export class PathEnd {
     this.#outlet.sendControl(this.neighbour, { kind: 'path-close', label: this.label, forward, reason });
   }
 
+  /** Closes it from here, and tells the handler, as if it had been closed elsewhere. */
+  abandon(reason: PathCloseReason): void {
+    if (!this.#open) return;
+    this.close(reason);
+    this.#handler?.onClose(reason);
+  }
+
   /** For the node alone: what arrived on the label. */
   deliverData(frame: Uint8Array): void {
     this.#handler?.onData(frame);

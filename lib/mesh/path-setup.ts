@@ -148,6 +148,7 @@ export class PathSetups {
     if (destination !== self && relay === undefined) return refuse('not a relay');
     if (!membership.isAdmitted(source, unix)) return refuse('source not admitted');
     if (!membership.isAdmitted(destination, unix)) return refuse('destination not admitted');
+    if (!relays.every(relay => membership.isAdmitted(relay, unix))) return refuse('relay not admitted');
     if (setup.expiresAtUnixMs < unix - LIMITS.clockSkewMs) return refuse('expired');
     if (setup.expiresAtUnixMs > unix + LIMITS.clockSkewMs + LIFETIME_MS) return refuse('expires too late');
     if (!equalBytes(crypto.hash('SHA256').digest(frame.message), setup.messageHash)) return refuse('another message');

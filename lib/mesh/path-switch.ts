@@ -132,6 +132,21 @@ export class PathSwitch implements PathOutlet {
     }
   }
 
+  /** Ends the paths of, and over, those who are no longer admitted. Their ends find others, or are told. */
+  membershipChanged(): void {
+    const { membership, env } = this.#context;
+    const unix = env.clock.unix();
+    const isGone = (peer: PeerId): boolean => !membership.isAdmitted(peer, unix);
+    for (const { incoming, outgoing, transits } of this.#labels.ports) {
+      for (const { end } of [...incoming.values(), ...outgoing.values()]) {
+        if (end?.route.some(isGone) === true) end.abandon('next-hop-lost');
+      }
+      for (const [source, ofSource] of [...transits]) {
+        if (isGone(source)) for (const transit of [...ofSource]) this.#closeTransit(transit, 'next-hop-lost');
+      }
+    }
+  }
+
   expireIdle(): void {
     for (const transit of this.#labels.idleTransits(this.#context.env.clock.now())) this.#closeTransit(transit, 'idle');
   }

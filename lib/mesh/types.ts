@@ -2,6 +2,7 @@
 import type { EventEmitter } from 'eventemitter3';
 import type { ErrorCode } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
+import type { RosterChange } from '../identity/roster-membership.js';
 import type { Route, RouteEvent } from '../route/explain.js';
 import type { PeerExplanation } from './explanation.js';
 import type { Messaging, SendOptions } from './messaging.js';
@@ -87,6 +88,13 @@ export interface PeerEvent {
   readonly peer: PeerId;
   readonly kind: 'connected' | 'disconnected' | 'session-up' | 'session-down';
   readonly cause?: string;
+  readonly atMs: number;
+}
+
+/** Another roster counts from now on; the channels and sessions of whoever was removed are ending. */
+export interface RosterEvent extends RosterChange {
+  /** The neighbour that handed it over; undefined when the application did. */
+  readonly from?: PeerId;
   readonly atMs: number;
 }
 
@@ -188,6 +196,7 @@ export type NodeEvents = {
   peer: (event: PeerEvent) => void;
   /** A `send` to this peer was refused, and would be taken now. */
   room: (peer: PeerId) => void;
+  roster: (event: RosterEvent) => void;
   /** An address of `peers` was dialled, connected, lost or refused: with the cause and the time of the next try. */
   connection: (event: ConnectionEvent) => void;
   refused: (event: RefusedEvent) => void;

@@ -49,6 +49,13 @@ export {
 } from './publication.js';
 export { type Receipt, receiptBytes } from './receipt.js';
 export {
+  decodeRosterFrame,
+  encodeRosterFrame,
+  isRosterFrame,
+  MAX_ROSTER_PART_BYTES,
+  type RosterFrame,
+} from './roster-frames.js';
+export {
   type Chunk,
   type Credit,
   chunkOverheadBytes,

@@ -34,6 +34,8 @@ export interface MeshWorldOptions {
   readonly realCrypto?: boolean;
   /** For every node. */
   readonly node?: Partial<NodeOptions>;
+  /** For one node, asked at each of its starts. */
+  readonly nodeOf?: (name: string) => Partial<NodeOptions>;
   readonly logger?: (machine: string) => Logger;
 }
 
@@ -48,6 +50,7 @@ export class MeshWorld {
   readonly #dials: Map<string, readonly string[]> = new Map();
   readonly #relays = new Set<string>();
   readonly #nodeOptions: Partial<NodeOptions>;
+  readonly #nodeOf: (name: string) => Partial<NodeOptions>;
 
   constructor(options: MeshWorldOptions = {}) {
     this.world = new SimWorld({
@@ -57,6 +60,7 @@ export class MeshWorld {
     });
     this.crypto = options.realCrypto ? nobleCrypto() : fakeCrypto();
     this.#nodeOptions = options.node ?? {};
+    this.#nodeOf = options.nodeOf ?? (() => ({}));
     this.#transports = new SimTransportNetwork(this.world);
   }
 
@@ -110,6 +114,7 @@ export class MeshWorld {
         crypto: this.crypto,
         postQuantum: 'off',
         ...this.#nodeOptions,
+        ...this.#nodeOf(name),
         relay: this.#relays.has(name) && { onForward: frame => host.onForward(frame) },
       });
       host.node = node;

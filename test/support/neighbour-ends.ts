@@ -88,6 +88,7 @@ export class End {
         networkId,
         membership: this.membership,
         knownPeers,
+        store: undefined,
         admission: new Admission(this.membership, knownPeers, env.clock, (peer, evidence) => {
           this.opened += 1;
           return this.admit === undefined ? true : this.admit(peer, evidence);

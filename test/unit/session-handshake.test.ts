@@ -46,6 +46,7 @@ function world(admit?: AdmitPeer) {
     networkId,
     membership,
     knownPeers,
+    store: undefined,
     admission: new Admission(membership, knownPeers, env.clock, admit),
     sessionLifetimeMs: 3_600_000,
     maxSessions: 10,
