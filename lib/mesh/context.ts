@@ -6,6 +6,7 @@ import type { Identity } from '../identity/identity.js';
 import type { KnownPeers } from '../identity/known-peers.js';
 import type { Membership } from '../identity/membership.js';
 import type { PeerId } from '../identity/peer-id.js';
+import type { Suspicion } from '../route/index.js';
 import type { NodeStore } from '../store.js';
 import type { Admission } from './admission.js';
 import type { Holdings } from './holdings.js';
@@ -23,6 +24,8 @@ export interface MeshContext {
   readonly knownPeers: KnownPeers;
   /** Undefined when nothing of this node outlives its process. */
   readonly store: NodeStore | undefined;
+  /** About relays and links, from the flows of this node to all of its peers. */
+  readonly suspicion: Suspicion;
   readonly sessionLifetimeMs: number;
   readonly maxSessions: number;
   /** What is kept of messages of all peers. */

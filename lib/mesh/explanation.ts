@@ -65,7 +65,7 @@ export function snapshotsOf(link: PeerLink, now: Instant): PathExplanation[] {
       quarantined: barredForMs > 0,
       misses: path.misses,
       barredForMs,
-      loss: path.loss.windows,
+      loss: path.lossWindows,
     };
   });
 }

@@ -9,7 +9,14 @@ import { KnownPeers } from '../identity/known-peers.js';
 import type { PeerId } from '../identity/peer-id.js';
 import type { RosterChange } from '../identity/roster-membership.js';
 import { LIMITS } from '../limits.js';
-import { type Candidate, LinkStateDatabase, type Route, type RouteEvent, RoutePlanner } from '../route/index.js';
+import {
+  type Candidate,
+  LinkStateDatabase,
+  type Route,
+  type RouteEvent,
+  RoutePlanner,
+  Suspicion,
+} from '../route/index.js';
 import { decodeNeighbourFrame, isDataFrame, isRosterFrame, type NeighbourFrame } from '../wire/index.js';
 import { Admission } from './admission.js';
 import type { MeshContext } from './context.js';
@@ -84,6 +91,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       knownPeers,
       store: options.store,
       admission: new Admission(membership, knownPeers, env.clock, admit),
+      suspicion: new Suspicion(),
       sessionLifetimeMs: options.sessionLifetimeMs ?? LIMITS.sessionLifetimeMs,
       maxSessions: options.maxSessions ?? LIMITS.maxSessions,
       holdings: new Holdings(options.maxReceiveBytes ?? LIMITS.maxReceiveBytes),
@@ -103,6 +111,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       mayRelay: peer => this.#graph.get(peer)?.relay === true && membership.labels(peer).mayRelay,
       operatorOf: peer => membership.labels(peer).operator,
       regionOf: peer => membership.labels(peer).region,
+      avoid: (relay, now) => this.#context.suspicion.suspected(relay, now),
     });
     const { transports, handshakeLimits = {}, channelLimits = {}, lengthBuckets } = options;
     this.#neighbours = new Neighbours(
@@ -132,7 +141,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       onChange: () => this.#links.onRoutesChanged(),
     });
     this.#links = new Links(this.#context, this.#setups, {
-      candidates: (peer, barred) => this.#candidatesTo(peer, barred),
+      candidates: (peer, barred, count) => this.#candidatesTo(peer, barred, count),
       deliver: (from, service, bytes, reliable) => this.#deliver(from, service, bytes, reliable),
       onState: (peer, state, cause) => this.#onLinkState(peer, state, cause),
       onProgress: () => this.#progress.tell(),
@@ -336,13 +345,14 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   // ---------------------------------------------------------------- routes
 
   #onRoute(event: RouteEvent): void {
-    this.#planner.forget(event.flow); // what is barred, or no longer, changes their order
+    // What is barred or suspected, or no longer, changes the order of candidates; a suspect does so for all destinations.
+    this.#planner.forget(event.suspect === undefined ? event.flow : undefined);
     this.emit('route', event);
   }
 
   /** Only routes whose first hop has a channel at this moment. */
-  #candidatesTo(destination: PeerId, barred?: (route: Route) => boolean): readonly Candidate[] {
-    const found = this.#planner.candidates(destination, this.#context.env.clock.now(), barred);
+  #candidatesTo(destination: PeerId, barred?: (route: Route) => boolean, count?: number): readonly Candidate[] {
+    const found = this.#planner.candidates(destination, this.#context.env.clock.now(), barred, count);
     return found.filter(({ route }) => this.#neighbours.channel(route[0] ?? destination) !== undefined);
   }
 

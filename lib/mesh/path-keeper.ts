@@ -1,6 +1,7 @@
 /**
- * Keeps the paths of one session set up before they are needed: the initiator joins candidates until enough of them work
- * (overlay.md point 3). A route that fails waits longer each time.
+ * Keeps the paths of one session set up before they are needed (overlay.md point 3): the initiator joins the best
+ * candidates, those too that appear while others work. Barred ones stay set up as long as there is room, but do not count,
+ * so that others are tried. A route that fails waits longer each time.
  */
 import { concat, equalBytes } from '../bytes.js';
 import { after, type Cancel, type Instant } from '../env.js';
@@ -16,6 +17,8 @@ interface Pending {
 }
 
 const TARGET_PATHS = 3;
+/** Paths kept beyond those that are wanted: barred ones, and those that a better candidate replaced. */
+const EXTRA_PATHS = 2;
 const JOIN_TIMEOUT_MS = 1_000;
 const RETRY_MS = 250;
 const MAX_RETRY_MS = 30_000;
@@ -24,26 +27,40 @@ const MAX_ROUTES_REMEMBERED = 64;
 export class PathKeeper {
   readonly #context: MeshContext;
   readonly #setups: PathSetups;
-  readonly #candidates: () => readonly Candidate[];
+  readonly #candidates: (count: number) => readonly Candidate[];
   readonly #pending = new Map<string, Pending>();
   readonly #failures = new Map<string, { count: number; notBefore: Instant }>();
 
-  constructor(context: MeshContext, setups: PathSetups, candidates: () => readonly Candidate[]) {
+  constructor(context: MeshContext, setups: PathSetups, candidates: (count: number) => readonly Candidate[]) {
     this.#context = context;
     this.#setups = setups;
     this.#candidates = candidates;
   }
 
-  /** Joins what is missing. Cheap when nothing is. */
+  /** Joins what is missing, and closes what became superfluous. Cheap when nothing is. */
   keep(session: SecureSession): void {
     const now = this.#context.env.clock.now();
+    const { flow } = session;
+    // Messages that ask for k independent paths lose one when a relay of them fails: one more is kept.
+    const wantedPaths = flow.wantedPaths(now);
+    const wanted = Math.max(TARGET_PATHS, wantedPaths > 0 ? wantedPaths + 1 : 0);
     const live = new Set(session.paths.map(path => path.route.join('>')));
-    for (const { route } of this.#candidates()) {
-      if (live.size + this.#pending.size >= TARGET_PATHS) return;
+    const needed = new Set<string>();
+    for (const { route } of this.#candidates(wanted + 1)) {
+      if (needed.size >= wanted) break;
       const key = route.join('>');
+      const isUp = live.has(key);
+      if (isUp && !flow.barred(route, now)) needed.add(key);
+      if (isUp) continue;
       const failure = this.#failures.get(key);
-      if (live.has(key) || this.#pending.has(key) || (failure !== undefined && now < failure.notBefore)) continue;
-      this.#join(session, route, key);
+      if (failure !== undefined && now < failure.notBefore) continue;
+      needed.add(key);
+      if (!this.#pending.has(key)) this.#join(session, route, key);
+    }
+    let superfluous = live.size - wanted - EXTRA_PATHS;
+    for (const key of live) {
+      if (superfluous <= 0) return;
+      if (!needed.has(key) && session.releasePath(key)) superfluous -= 1;
     }
   }
 

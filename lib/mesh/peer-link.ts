@@ -25,8 +25,8 @@ import { noTraffic, type SessionTraffic } from './session-traffic.js';
 import { Succession } from './succession.js';
 
 export interface LinkHost {
-  /** `barred` says which routes come last. */
-  candidates(peer: PeerId, barred: (route: Route) => boolean): readonly Candidate[];
+  /** `count` of them, 4 by default; `barred` says which routes come last. */
+  candidates(peer: PeerId, barred: (route: Route) => boolean, count?: number): readonly Candidate[];
   /** False when the application will take the message later. */
   deliver(from: PeerId, service: Service, bytes: Uint8Array, reliable: boolean): boolean;
   onState(peer: PeerId, state: 'up' | 'down', cause: string): void;
@@ -90,7 +90,7 @@ export class PeerLink implements SessionHost {
       wanted: () => this.wanted,
       onSession: (result, end, rttMs) => this.install(result, end, 'initiator', rttMs),
     });
-    this.#keeper = new PathKeeper(context, setups, () => this.candidates());
+    this.#keeper = new PathKeeper(context, setups, count => this.candidates(count));
   }
 
   /** The session of the newest keys that both ends use. */
@@ -122,11 +122,15 @@ export class PeerLink implements SessionHost {
     return !this.outbox.empty || this.#waiters > 0 || this.#remoteRun !== undefined;
   }
 
-  /** Candidate paths: the one that works first, those in quarantine last. */
-  candidates(): readonly Candidate[] {
+  /** Candidate paths: the one that works first, those in quarantine or over a suspect link last. */
+  candidates(count?: number): readonly Candidate[] {
     const now = this.#context.env.clock.now();
     const active = this.session?.flow.active?.key;
-    const found = this.#host.candidates(this.peer, route => this.#quarantine.bars(route.join('>'), now));
+    const { suspicion } = this.#context;
+    const comesLast = (route: Route): boolean => {
+      return this.#quarantine.bars(route.join('>'), now) || suspicion.crosses(this.peer, route, now);
+    };
+    const found = this.#host.candidates(this.peer, comesLast, count);
     return [...found].sort((a, b) => Number(b.route.join('>') === active) - Number(a.route.join('>') === active));
   }
 

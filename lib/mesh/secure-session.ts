@@ -111,7 +111,12 @@ export class SecureSession {
     this.#context = context;
     this.#keys = new SessionKeys(result, this.since, () => PTOS_OF_OLD_KEYS * this.slowestPtoMs);
     this.#host = host;
-    this.flow = new Flow<Parcel>({ destination: peer, random: () => context.env.rng.float(), quarantine });
+    this.flow = new Flow<Parcel>({
+      destination: peer,
+      random: () => context.env.rng.float(),
+      quarantine,
+      suspicion: context.suspicion,
+    });
     this.#receipts = new OwedReceipts(path => this.#otherPath(path));
     this.#alarm = new Alarm(context.env.clock, () => this.#onAlarm());
   }
@@ -184,6 +189,17 @@ export class SecureSession {
     if (!this.#paths.delete(id)) return;
     this.#receipts.dropPath(id);
     this.#drive({ kind: 'path-down', path: id });
+  }
+
+  /** Closes the path over this route, if nothing that was sent on it is awaited and no traffic needs it. */
+  releasePath(routeKey: string): boolean {
+    for (const { id, end } of this.#paths.values()) {
+      if (end.route.join('>') !== routeKey || !this.flow.mayClose(id, this.#context.env.clock.now())) continue;
+      end.close('idle');
+      this.dropPath(id);
+      return true;
+    }
+    return false;
   }
 
   /** A sealed packet that proves, in the set-up of a path, that its sender has the keys of this session. */
@@ -361,6 +377,7 @@ export class SecureSession {
     if (packet === undefined) return;
     const now = this.#context.env.clock.now();
     path.lastHeardAt = now;
+    this.flow.heard(path.id, dataPacket(frame), now);
     if (packet.hello !== undefined && !this.#helloHeard) {
       this.#helloHeard = true;
       this.#host.onHello(this, packet.hello);

@@ -7,12 +7,24 @@ import type { PeerId } from '../identity/peer-id.js';
 /**
  * - `path-lost`: a channel below the path died, or a relay or the destination closed it.
  * - `unreceipted`: messages missed their receipts on it while their copies over the standby got theirs.
- * - `loss`: the share of lost packets in a window is above what is tolerated.
+ * - `loss`: it loses more packets than is tolerated, by the sequential test (`score`) or in a window (`share`).
+ * - `receipt-loss`: it loses more packets on the way back, receipts above all.
+ * - `silence`: nothing was receipted on it for long, and it was given up.
  * - `delay`: its round-trip time rose, and the standby won the race.
  * - `faster-alternate`: nothing is wrong, but the standby is better by 10 % and 2 ms over enough paired samples.
  * - `first-path`: there was no route before.
+ * - `k-path`: a message asked for so many independent paths.
  */
-export type RouteTrigger = 'first-path' | 'path-lost' | 'unreceipted' | 'loss' | 'delay' | 'faster-alternate';
+export type RouteTrigger =
+  | 'first-path'
+  | 'path-lost'
+  | 'unreceipted'
+  | 'loss'
+  | 'receipt-loss'
+  | 'silence'
+  | 'delay'
+  | 'faster-alternate'
+  | 'k-path';
 
 /** A path as its relays in order; an empty list is the direct channel. */
 export type Route = readonly PeerId[];
@@ -23,7 +35,18 @@ export interface Alternative {
 }
 
 export interface RouteEvent {
-  readonly kind: 'switch' | 'quarantine' | 'hedge-refused' | 'race-aborted';
+  /**
+   * `paths-short`: a message went over fewer independent paths than it asked for. `suspicion`, `suspicion-cleared`: the
+   * relay or link in `suspect` is blamed for what was lost, or no longer. The others say what became of the flow.
+   */
+  readonly kind:
+    | 'switch'
+    | 'quarantine'
+    | 'hedge-refused'
+    | 'race-aborted'
+    | 'paths-short'
+    | 'suspicion'
+    | 'suspicion-cleared';
   /** The destination of the flow. */
   readonly flow: PeerId;
   readonly from: Route | undefined;
@@ -33,11 +56,13 @@ export interface RouteEvent {
   /** What was measured, in the unit that `threshold` has too. */
   readonly measured: number;
   readonly threshold: number;
-  readonly unit: 'ms' | 'share' | 'points' | 'tokens' | 'paths';
+  readonly unit: 'ms' | 'share' | 'score' | 'points' | 'tokens' | 'paths';
   /** From the first sign of trouble (the sending of the first message that was missed) to this event. */
   readonly ms: number;
   /** Of a quarantine: for how long the route `from` is barred from voluntary use. */
   readonly lastsMs?: number;
+  /** Of a suspicion: the relay, or both ends of the link. */
+  readonly suspect?: readonly PeerId[];
   readonly alternatives: readonly Alternative[];
   /** Monotonic instant of the deciding node. */
   readonly atMs: number;
@@ -51,14 +76,21 @@ export function describeRoute(route: Route | undefined, nameOf: (peer: PeerId) =
   return route.length === 0 ? 'direct' : route.map(peer => nameOf(peer)).join(' > ');
 }
 
+/** A suspect for people: one relay, or the link between two peers. */
+export function describeSuspect(suspect: readonly PeerId[], nameOf: (peer: PeerId) => string = abbreviate): string {
+  const names = suspect.map(peer => nameOf(peer));
+  return suspect.length > 1 ? `link ${names.join(' - ')}` : `relay ${names.join()}`;
+}
+
 /** One event as one line of text. */
 export function explain(event: RouteEvent, nameOf: (peer: PeerId) => string = abbreviate): string {
   const describe = (route: Route | undefined): string => describeRoute(route, nameOf);
   const numbers = `measured ${round(event.measured)} ${event.unit}, threshold ${round(event.threshold)}`;
   const losers = event.alternatives.map(other => `${describe(other.route)}: ${other.reason}`).join('; ');
   const lasts = event.lastsMs === undefined ? '' : ` for ${round(event.lastsMs)} ms`;
-  const change = event.kind === 'quarantine' ? '' : ` -> ${describe(event.to)}`;
-  const head = `${event.kind} ${describe(event.from)}${change}${lasts}`;
+  const change = event.kind === 'switch' || event.kind === 'hedge-refused' ? ` -> ${describe(event.to)}` : '';
+  const whom = event.suspect === undefined ? describe(event.from) : describeSuspect(event.suspect, nameOf);
+  const head = `${event.kind} ${whom}${change}${lasts}`;
   return `${head} because of ${event.trigger} (${numbers}) after ${round(event.ms)} ms${losers && `; not ${losers}`}`;
 }
 

@@ -1,49 +1,21 @@
-/** What a flow knows of one of its paths, and the copies that are under way on it. */
-import type { Instant } from '../env.js';
-import { after } from '../env.js';
+/** What a flow knows of one of its paths, and the copies that are under way on it, by lane. */
+import { after, type Instant } from '../env.js';
+import type { Arrivals } from './arrivals.js';
 import type { Route } from './explain.js';
-import type { FlowPathInfo, TrafficClass } from './flow-types.js';
-import { LossMeter } from './loss.js';
-import { DelayAlarm, RttEstimator } from './rtt.js';
+import { type Copy, type LaneName, laneOf, PathLane } from './flow-lane.js';
+import type { FlowPathInfo } from './flow-types.js';
+import type { LossWindow, RouteLosses } from './loss.js';
+import { ReturnLoss } from './return-loss.js';
+import type { RttEstimator } from './rtt.js';
+import type { Outcomes } from './suspicion.js';
 import { PathWindow } from './window.js';
 
-/** A payload that is to arrive, whatever number of copies that takes. */
-export interface Item<T> {
-  readonly payload: T;
-  readonly bytes: number;
-  readonly class: TrafficClass;
-  readonly expiresAt: Instant | undefined;
-  settled: boolean;
-  /** Rounds of retransmission, for the back-off. */
-  attempts: number;
-  readonly copies: Copy<T>[];
-}
-
-export function newItem<T>(
-  payload: T,
-  bytes: number,
-  trafficClass: TrafficClass,
-  expiresAt: Instant | undefined,
-): Item<T> {
-  return { payload, bytes, class: trafficClass, expiresAt, settled: false, attempts: 0, copies: [] };
-}
-
-export interface Copy<T> {
-  readonly item: Item<T>;
-  readonly path: FlowPath<T>;
-  readonly packet: number;
-  readonly sentAt: Instant;
-  /** Its receipt did not come within the PTO. */
-  missed: boolean;
-  /** It came, as a receipt over another path says: whatever becomes of its own receipt, it was not lost. */
-  arrived: boolean;
-  receiptedAt: Instant | undefined;
-}
-
-/** A miss is a loss only when nothing comes for this long: a stall anywhere makes receipts late, not lost. */
-const LINGER_MS = 300;
 /** A path is given up only after this many misses without a receipt between them. */
 const ABANDON_MISSES = 6;
+/** After a switch, receipts of what is under way still come. */
+const DRAIN_PTOS = 2;
+/** A hedge leaves a PTO after its original, a retransmission another one later. */
+const TOGETHER_PTOS = 3;
 
 export class FlowPath<T> {
   readonly id: number;
@@ -51,80 +23,105 @@ export class FlowPath<T> {
   readonly operators: readonly string[];
   /** The same for every set-up of the same route. */
   readonly key: string;
-  readonly rtt: RttEstimator;
-  readonly delay: DelayAlarm = new DelayAlarm();
-  readonly loss: LossMeter = new LossMeter();
+  readonly lanes: Readonly<Record<LaneName, PathLane<T>>>;
   readonly window: PathWindow = new PathWindow();
-  /** Copies whose receipt may still come in time, in the order of sending. */
-  readonly waiting: Map<number, Copy<T>> = new Map();
-  /** Copies that missed their receipt; it may still come late. */
-  readonly overdue: Map<number, Copy<T>> = new Map();
+  readonly returned: ReturnLoss = new ReturnLoss();
+  /** For suspicions about relays; undefined when nobody keeps any. */
+  readonly outcomes: Outcomes | undefined;
   /** Misses since the last receipt; misses within SRTT/4 count once. */
   misses = 0;
+  /** When a message was last copied to it to measure it. */
+  exploredAt: Instant | undefined;
+  #sampled: PathLane<T>;
   #firstMissAt: Instant | undefined;
   #lastMissAt: Instant | undefined;
+  #lastMissSentAt: Instant | undefined;
+  #worksSince: Instant | undefined;
+  #drainedAt: Instant | undefined;
 
-  constructor(info: FlowPathInfo) {
+  constructor(info: FlowPathInfo, losses: RouteLosses, outcomes: Outcomes | undefined) {
     this.id = info.id;
     this.route = info.route;
     this.operators = info.operators;
     this.key = info.route.join('>');
-    this.rtt = new RttEstimator(info.rttHintMs);
+    this.lanes = {
+      urgent: new PathLane(info.rttHintMs, losses.urgent),
+      normal: new PathLane(info.rttHintMs, losses.normal),
+    };
+    this.#sampled = this.lanes.normal;
+    this.outcomes = outcomes;
   }
 
-  /** When the oldest waiting copy misses its receipt. */
-  get deadline(): Instant | undefined {
-    const oldest = this.waiting.values().next();
-    return oldest.done ? undefined : after(oldest.value.sentAt, this.rtt.ptoMs);
+  /** Of the lane that was measured last. */
+  get rtt(): RttEstimator {
+    return this.#sampled.rtt;
+  }
+
+  /** Of this lane, or of the other one while this one was never measured. */
+  ptoMs(lane: PathLane<T>): number {
+    return lane.rtt.samples > 0 ? lane.rtt.ptoMs : this.#sampled.rtt.ptoMs;
   }
 
   add(copy: Copy<T>): void {
-    this.waiting.set(copy.packet, copy);
+    copy.lane.waiting.set(copy.packet, copy);
+    copy.lane.loss.sent(copy.sentAt);
     this.window.sent(copy.item.bytes);
-    this.loss.sent(copy.sentAt);
+  }
+
+  noteSample(lane: PathLane<T>, rttMs: number, delayMs: number, now: Instant): void {
+    lane.rtt.sample(rttMs, delayMs);
+    this.window.sample(lane.rtt.latestMs, now);
+    this.#sampled = lane;
   }
 
   noteMiss(copy: Copy<T>, now: Instant): void {
     copy.missed = true;
-    this.waiting.delete(copy.packet);
-    this.overdue.set(copy.packet, copy);
+    copy.lane.waiting.delete(copy.packet);
+    copy.lane.overdue.set(copy.packet, copy);
     if (this.#lastMissAt === undefined || now - this.#lastMissAt >= this.rtt.smoothedMs / 4) this.misses += 1;
     this.#firstMissAt ??= copy.sentAt;
     this.#lastMissAt = now;
+    this.#lastMissSentAt = copy.sentAt;
   }
 
   noteReceipt(copy: Copy<T>, now: Instant): void {
     copy.receiptedAt = now;
-    this.#remove(copy);
+    const { lane } = copy;
+    if (lane.waiting.delete(copy.packet) || lane.overdue.delete(copy.packet)) this.window.settled(copy.item.bytes);
+    lane.loss.arrived();
+    this.outcomes?.arrived();
+    if (this.misses > 0) this.#worksSince = now;
     this.misses = 0;
     this.#firstMissAt = undefined;
   }
 
-  /** Counts as lost, and forgets, what is overdue for too long. True when there was any. */
-  countLosses(now: Instant): boolean {
-    let any = false;
-    for (const copy of this.overdue.values()) {
-      if (now < this.#lostAt(copy)) break;
-      this.#remove(copy);
-      if (copy.arrived) continue;
-      this.loss.lost(now);
-      any = true;
+  /** Counts as lost, and forgets, what is overdue for too long. */
+  takeLost(now: Instant, arrivals: Arrivals): readonly Copy<T>[] {
+    const urgent = this.#takeLost(this.lanes.urgent, now, arrivals);
+    const normal = this.#takeLost(this.lanes.normal, now, arrivals);
+    return urgent.length === 0 ? normal : [...urgent, ...normal];
+  }
+
+  #takeLost(lane: PathLane<T>, now: Instant, arrivals: Arrivals): readonly Copy<T>[] {
+    const ptoMs = this.ptoMs(lane);
+    const lost = lane.takeLost(now, ptoMs, arrivals);
+    for (const copy of lost) {
+      this.window.settled(copy.item.bytes);
+      if (!copy.arrived && cameOtherwise(copy, TOGETHER_PTOS * ptoMs)) this.outcomes?.lost(now);
     }
-    return any;
+    return lost;
   }
 
-  #lostAt(copy: Copy<T>): Instant {
-    return after(copy.sentAt, Math.max(LINGER_MS, 4 * this.rtt.ptoMs));
+  /** When it must be looked at next: a miss or a loss. */
+  get nextDeadline(): Instant | undefined {
+    const { urgent, normal } = this.lanes;
+    return urgent.idle ? this.#deadlineOf(normal) : sooner(this.#deadlineOf(urgent), this.#deadlineOf(normal));
   }
 
-  /** When the oldest overdue copy is lost. */
-  get nextLossAt(): Instant | undefined {
-    const oldest = this.overdue.values().next();
-    return oldest.done ? undefined : this.#lostAt(oldest.value);
-  }
-
-  #remove(copy: Copy<T>): void {
-    if (this.waiting.delete(copy.packet) || this.overdue.delete(copy.packet)) this.window.settled(copy.item.bytes);
+  #deadlineOf(lane: PathLane<T>): Instant | undefined {
+    if (lane.idle) return undefined;
+    const ptoMs = this.ptoMs(lane);
+    return sooner(lane.deadline(ptoMs), lane.lossAt(ptoMs));
   }
 
   /** Its own frames are missing right now, so a hedge over it would only feed the storm. */
@@ -132,10 +129,52 @@ export class FlowPath<T> {
     return this.misses > 0 && this.#lastMissAt !== undefined && now - this.#lastMissAt < 2 * this.rtt.ptoMs;
   }
 
+  /** It loses more than honest paths do, in one lane or on the way back. */
+  get lossy(): boolean {
+    const { urgent, normal } = this.lanes;
+    return urgent.loss.test.alarmed || normal.loss.test.alarmed || this.returned.test.alarmed;
+  }
+
+  /** What was sent and lost in each window, in both lanes. */
+  get lossWindows(): readonly LossWindow[] {
+    const urgent = this.lanes.urgent.loss.windows;
+    return this.lanes.normal.loss.windows.map(({ windowMs, sent, lost }, i) => {
+      return { windowMs, sent: sent + (urgent[i]?.sent ?? 0), lost: lost + (urgent[i]?.lost ?? 0) };
+    });
+  }
+
+  /** It was punished for its losses. */
+  paroled(): void {
+    this.lanes.urgent.loss.test.paroled();
+    this.lanes.normal.loss.test.paroled();
+    this.returned.test.paroled();
+  }
+
+  /** The flow left it. */
+  drain(now: Instant): void {
+    const { urgent, normal } = this.lanes;
+    this.#drainedAt = after(now, DRAIN_PTOS * Math.max(this.ptoMs(urgent), this.ptoMs(normal)));
+  }
+
+  /** Receipts of what was sent before a switch may still come: it must not be closed. */
+  drains(now: Instant): boolean {
+    return this.#drainedAt !== undefined && now < this.#drainedAt;
+  }
+
   /** When this path is given up for its silence, unless a receipt comes. */
   abandonAt(silenceMs: number): Instant | undefined {
     if (this.misses < ABANDON_MISSES || this.#firstMissAt === undefined) return undefined;
     return after(this.#firstMissAt, Math.max(silenceMs, 4 * this.rtt.ptoMs));
+  }
+
+  /** It missed what was sent while the other path worked: so this one is to blame. */
+  isSilentBeside(other: FlowPath<T>): boolean {
+    if (other.misses > 0 || this.#lastMissSentAt === undefined) return false;
+    return other.#worksSince === undefined || this.#lastMissSentAt >= other.#worksSince;
+  }
+
+  silentMs(now: Instant): number {
+    return this.#firstMissAt === undefined ? 0 : now - this.#firstMissAt;
   }
 
   sharesRelay(other: FlowPath<T>): boolean {
@@ -145,4 +184,28 @@ export class FlowPath<T> {
   sharesOperator(other: FlowPath<T>): boolean {
     return this.operators.some(operator => operator !== '' && other.operators.includes(operator));
   }
+
+  /** Every copy under way, the oldest of each lane first. */
+  *copies(): Generator<Copy<T>> {
+    for (const lane of [this.lanes.urgent, this.lanes.normal]) {
+      yield* lane.overdue.values();
+      yield* lane.waiting.values();
+    }
+  }
+
+  laneOf(item: Copy<T>['item']): PathLane<T> {
+    return this.lanes[laneOf(item.class)];
+  }
+}
+
+/** Another copy of the message, sent at about the same time over another path, came through. */
+function cameOtherwise<T>({ item, path, sentAt }: Copy<T>, withinMs: number): boolean {
+  return item.copies.some(other => {
+    return other.path !== path && other.receiptedAt !== undefined && Math.abs(other.sentAt - sentAt) <= withinMs;
+  });
+}
+
+function sooner(a: Instant | undefined, b: Instant | undefined): Instant | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return a < b ? a : b;
 }

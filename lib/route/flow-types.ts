@@ -28,7 +28,11 @@ export type FlowInput<T> =
       readonly bytes: number;
       readonly class: TrafficClass;
       readonly expiresAt?: Instant | undefined;
-      /** Send at once over that many paths which mutually share no relay and no operator. */
+      /**
+       * Send it at once over so many paths which mutually share no relay and no operator (k-path mode, overlay.md point
+       * 18); all relays of unknown operator count as one operator. With fewer such paths it goes over what there is, and
+       * an event `paths-short` says so. More than `MAX_PATHS` is the same as `MAX_PATHS`.
+       */
       readonly paths?: number | undefined;
     }
   | {

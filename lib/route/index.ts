@@ -8,7 +8,8 @@
 
 export { type Candidate, type CandidateOptions, candidatePaths } from './candidates.js';
 export { type Alternative, describeRoute, explain, type Route, type RouteEvent, type RouteTrigger } from './explain.js';
-export { Flow, type FlowOptions } from './flow.js';
+export { Flow } from './flow.js';
+export type { FlowOptions } from './flow-core.js';
 export { type FlowEffect, type FlowInput, type FlowPathInfo, MAX_PATHS, type TrafficClass } from './flow-types.js';
 export {
   isMaterial,
@@ -24,4 +25,5 @@ export { RoutePlanner } from './planner.js';
 export { Quarantine } from './quarantine.js';
 export { MAX_RECEIPT_RANGES, type PacketRange, ReceiptRanges, ReplayWindow } from './ranges.js';
 export { MAX_RECEIPT_DELAY_MS } from './rtt.js';
+export { type Suspect, Suspicion } from './suspicion.js';
 export { RateLimit } from './token-bucket.js';

@@ -1,8 +1,12 @@
 /**
- * Loss of one path over 10 s, 60 s and 10 min: a relay that drops a fifth is found in the first window, one that drops a
- * hundredth in the last (overlay.md point 8, bar R2). Each window is a ring of ten slots.
+ * Loss of one lane of one route (overlay.md point 8, bar R2): the sequential test, and beside it windows of 10 s, 60 s and
+ * 10 min, which say what share was lost. Each window is a ring of ten slots. It outlives the set-up of a path, so that a
+ * relay cannot clear its record by closing the path.
  */
+import { LossTest } from './loss-test.js';
+
 const SLOTS = 10;
+const MAX_ROUTES = 64;
 
 export interface LossVerdict {
   readonly share: number;
@@ -60,14 +64,20 @@ class Window {
 }
 
 export class LossMeter {
+  readonly test: LossTest = new LossTest();
   readonly #windows = WINDOWS.map(limit => ({ limit, counts: new Window(limit.windowMs) }));
 
   sent(nowMs: number): void {
     for (const { counts } of this.#windows) counts.count(nowMs, 1, 0);
   }
 
-  /** A packet that was counted as sent turned out lost. */
-  lost(nowMs: number): void {
+  arrived(): void {
+    this.test.arrived();
+  }
+
+  /** A packet that was counted as sent turned out lost; those sent within `togetherMs` are one event for the test. */
+  lost(sentAtMs: number, nowMs: number, togetherMs: number): void {
+    this.test.lost(sentAtMs, togetherMs);
     for (const { counts } of this.#windows) counts.count(nowMs, 0, 1);
   }
 
@@ -89,5 +99,28 @@ export class LossMeter {
       if (share > limit.share) return { share, threshold: limit.share, windowMs: limit.windowMs };
     }
     return undefined;
+  }
+}
+
+export interface RouteLosses {
+  readonly urgent: LossMeter;
+  readonly normal: LossMeter;
+}
+
+/** What routes lost, those of closed paths included; the one that was set up longest ago is forgotten first. */
+export class LossHistory {
+  readonly #routes = new Map<string, RouteLosses>();
+
+  of(route: string): RouteLosses {
+    const losses = this.#routes.get(route) ?? { urgent: new LossMeter(), normal: new LossMeter() };
+    this.#routes.delete(route);
+    this.#routes.set(route, losses);
+    if (this.#routes.size > MAX_ROUTES) {
+      for (const oldest of this.#routes.keys()) {
+        this.#routes.delete(oldest);
+        break;
+      }
+    }
+    return losses;
   }
 }

@@ -17,6 +17,8 @@ export type PlannerOptions = Pick<CandidateOptions, 'source' | 'mayRelay' | 'ope
 
 interface Plan {
   readonly candidates: readonly Candidate[];
+  /** How many were asked for. */
+  readonly count: number;
   /** The version of the graph at which it is known to hold. */
   version: number;
   readonly until: Instant;
@@ -25,6 +27,7 @@ interface Plan {
 /** Labels of the roster, suspicions and bars change without a word from the graph. */
 const MAX_AGE_MS = 5_000;
 const MAX_PLANS = LIMITS.maxSessions;
+const DEFAULT_CANDIDATES = 4;
 const MOST_RELAYS_NEAR_THE_ENDS = 2;
 
 export class RoutePlanner {
@@ -37,19 +40,26 @@ export class RoutePlanner {
     this.#options = options;
   }
 
-  /** At most four, the best first. `barred` says which routes to this destination come last. */
-  candidates(destination: PeerId, now: Instant, barred?: (route: Route) => boolean): readonly Candidate[] {
+  /** At most `count`, the best first. `barred` says which routes to this destination come last. */
+  candidates(
+    destination: PeerId,
+    now: Instant,
+    barred?: (route: Route) => boolean,
+    count: number = DEFAULT_CANDIDATES,
+  ): readonly Candidate[] {
     const held = this.#plans.get(destination);
-    if (held !== undefined && now < held.until && this.#holds(held, destination)) return held.candidates;
+    const fresh = held !== undefined && held.count >= count && now < held.until && this.#holds(held, destination);
+    if (fresh) return held.candidates;
     const { avoid, ...options } = this.#options;
     const candidates = candidatePaths(this.#graph, {
       ...options,
       destination,
+      count,
       ...(avoid !== undefined && { avoid: relay => avoid(relay, now) }),
       ...(barred !== undefined && { barred }),
     });
     if (this.#plans.size >= MAX_PLANS) this.#plans.clear();
-    this.#plans.set(destination, { candidates, version: this.#graph.version, until: after(now, MAX_AGE_MS) });
+    this.#plans.set(destination, { candidates, count, version: this.#graph.version, until: after(now, MAX_AGE_MS) });
     return candidates;
   }
 

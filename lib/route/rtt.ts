@@ -105,9 +105,13 @@ export class DelayAlarm {
     return this.#sum >= ALARM && latestMs - this.#baselineMs >= MIN_RISE_MS;
   }
 
-  /** The standby lost the race: the rise is nobody's fault, and what is now becomes the baseline. */
-  accept(smoothedMs: number): void {
+  /**
+   * The rival was no better: the rise is nobody's fault. The baseline rises to what is now, but never above what the rival
+   * needs: a relay that behaves while a race is run has won it, and must not have raised what it is measured by.
+   */
+  accept(smoothedMs: number, rivalMs: number): void {
     this.#sum = 0;
-    if (this.#baselineMs !== undefined) this.#baselineMs = smoothedMs;
+    if (this.#baselineMs === undefined) return;
+    this.#baselineMs = Math.max(this.#baselineMs, Math.min(smoothedMs, rivalMs));
   }
 }

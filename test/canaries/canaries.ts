@@ -105,7 +105,7 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
   },
   'receipts-not-checked': {
     bug: 'a receipt for one packet settles all of them',
-    file: 'lib/route/flow.ts',
+    file: 'lib/route/flow-receipts.ts',
     search: 'if (!inRanges(ranges, copy.packet)) continue;',
     replace: 'if (!inRanges(ranges, copy.packet) && ranges.length === 0) continue;',
     scenario: 'mesh',
@@ -113,9 +113,9 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
   },
   'late-never-sent-again': {
     bug: 'what was lost on every path is not sent again',
-    file: 'lib/route/flow.ts',
-    search: 'if (now >= at) this.#retransmit(item, effects, now);',
-    replace: 'if (now >= at) this.#late.delete(item);',
+    file: 'lib/route/flow-misses.ts',
+    search: 'if (until >= at) this.#sending.retransmit(item);',
+    replace: 'if (until >= at) late.delete(item);',
     scenario: 'mesh',
     tests: MESH_TESTS,
   },

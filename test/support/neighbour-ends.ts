@@ -9,6 +9,7 @@ import type { MeshContext } from '../../lib/mesh/context.js';
 import { Holdings } from '../../lib/mesh/holdings.js';
 import { Neighbours } from '../../lib/mesh/neighbours.js';
 import type { ConnectionEvent } from '../../lib/mesh/types.js';
+import { Suspicion } from '../../lib/route/index.js';
 import {
   fakeCrypto,
   SIMULATED_START_UNIX_MS,
@@ -94,6 +95,7 @@ export class End {
           return this.admit === undefined ? true : this.admit(peer, evidence);
         }),
         relay: undefined,
+        suspicion: new Suspicion(),
         sessionLifetimeMs: LIMITS.sessionLifetimeMs,
         maxSessions: LIMITS.maxSessions,
         holdings: new Holdings(LIMITS.maxReceiveBytes),

@@ -18,6 +18,7 @@ import {
   Flow,
   type FlowEffect,
   MAX_RECEIPT_DELAY_MS,
+  Quarantine,
   type TrafficClass,
 } from '../../lib/route/index.js';
 
@@ -51,8 +52,9 @@ class Transcript {
   #output: string[] = [];
 
   constructor() {
-    // No exploration: what a transcript shows has a cause in it.
-    this.#flow = new Flow<number>({ destination: 'D' as PeerId, random: () => 0.5 });
+    // A number that makes the next exploration infinitely far: what a transcript shows has a cause in it.
+    const quarantine = new Quarantine(() => 0.5);
+    this.#flow = new Flow<number>({ destination: 'D' as PeerId, random: () => 1, quarantine });
   }
 
   command(text: string): string[] {

@@ -180,7 +180,7 @@ t.test('losses add up over three windows, and age', async t => {
     const meter = new LossMeter();
     for (let i = 1; i <= messages; i++) {
       meter.sent(i * 10);
-      if (i % everyNth === 0) meter.lost(i * 10);
+      if (i % everyNth === 0) meter.lost(i * 10, i * 10, 0);
     }
     return meter.verdict()?.windowMs;
   };
@@ -191,7 +191,7 @@ t.test('losses add up over three windows, and age', async t => {
   const meter = new LossMeter();
   for (let i = 0; i < 20; i++) {
     meter.sent(i);
-    meter.lost(i);
+    meter.lost(i, i, 0);
   }
   t.ok(meter.verdict());
   meter.sent(700_000);
@@ -227,7 +227,7 @@ t.test('hedge tokens are earned, rates fill with time, neither beyond its burst'
 t.test('a voluntary switch needs 20 pairs, a gain of 10 % and 2 ms, and hardly an exception', async t => {
   const verdict = (count: number, pair: (i: number) => [number, number]) => {
     const pairs = new PairedSamples();
-    for (let i = 0; i < count; i++) pairs.add(...pair(i));
+    for (let i = 0; i < count; i++) pairs.add(...pair(i), 0);
     return pairs.verdict();
   };
   t.equal(

@@ -13,6 +13,7 @@ import { PathEnd } from '../../lib/mesh/path-end.js';
 import type { PathSetups } from '../../lib/mesh/path-setup.js';
 import { SessionKeys } from '../../lib/mesh/session-keys.js';
 import { SessionResponder } from '../../lib/mesh/session-responder.js';
+import { Suspicion } from '../../lib/route/index.js';
 import {
   DATA_FORWARD,
   dataHeader,
@@ -48,6 +49,7 @@ function world(admit?: AdmitPeer) {
     knownPeers,
     store: undefined,
     admission: new Admission(membership, knownPeers, env.clock, admit),
+    suspicion: new Suspicion(),
     sessionLifetimeMs: 3_600_000,
     maxSessions: 10,
     holdings: new Holdings(LIMITS.maxReceiveBytes),
