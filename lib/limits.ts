@@ -21,10 +21,12 @@ export const LIMITS = {
   /** Handshakes per second and address (IPv4 address or IPv6 /64), and the burst. */
   handshakesPerSecond: 20,
   handshakeBurst: 5,
-  /** Share of one core that handshakes may take. */
-  handshakeCpuShare: 0.2,
-  /** What they may take of it at once, in ms; strangers may have half of both. Channels that are open feel it as delay. */
+  /** Share of one core that handshakes may take: with the burst a fifth of any ten seconds. */
+  handshakeCpuShare: 0.19,
+  /** What they may take at once, in ms; strangers may have half of both. Channels that are open feel it as delay. */
   handshakeCpuBurstMs: 100,
+  /** How long a first message waits for that time: less than the initiator's patience, `handshakeTimeoutMs`. */
+  maxHandshakeWaitMs: 3_000,
   /** Addresses whose peers were admitted: half of the slots and of the time are kept for them, for so long. */
   trustedAddressMs: 600_000,
   maxTrustedAddresses: 4_096,

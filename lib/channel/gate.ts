@@ -2,7 +2,7 @@
  * What strangers may cost before they are authenticated: how many at once, how often per address, how much processor
  * time together. Everything beyond is refused before any DH or KEM.
  */
-import type { Clock, Instant } from '../env.js';
+import type { Cancel, Clock, Instant } from '../env.js';
 import { LIMITS } from '../limits.js';
 import { addressKey, isLoopback } from './address-key.js';
 import { AdmissionSlots } from './admission-slots.js';
@@ -16,10 +16,12 @@ export interface HandshakeGateOptions {
   readonly handshakeBurst?: number;
   /** Verdicts of `admit` that are awaited at once. Default 256. */
   readonly maxAdmissions?: number;
-  /** Share of one core that handshakes may take. Default 0.2. */
+  /** Share of one core that handshakes may take. Default 0.19. */
   readonly cpuShare?: number;
   /** Time of one core that handshakes may take at once; strangers may have half of it. Default 100. */
   readonly cpuBurstMs?: number;
+  /** How long a first message waits for processor time at most. Default 3,000. */
+  readonly maxWaitMs?: number;
   /** Addresses whose peers were admitted: for how long that counts, and how many are remembered. Default 600,000; 4,096. */
   readonly trustMs?: number;
   readonly maxTrustedAddresses?: number;
@@ -33,7 +35,8 @@ export interface HandshakeGateOptions {
 export interface HandshakeTicket {
   /**
    * Its first message has come, so it is evicted no more. Calls back when it is its turn, in this call or a later one:
-   * with false when no time is left for another handshake, and the message is to be refused unread.
+   * with false when no time was left for another handshake for `maxWaitMs`, or will not be, and the message is not to be
+   * read. It is not called after `leave`.
    */
   onFirstMessage(onTurn: (mayBegin: boolean) => void): void;
   /** Runs a part of the handshake at the expense of the budget. */
@@ -50,13 +53,15 @@ export interface HandshakeTicket {
 
 export interface HandshakeGateStats {
   readonly halfOpen: number;
-  /** Turned away at the door. */
+  /** Turned away at the door, or because no time was left. */
   readonly refused: number;
   /** Dropped because another needed the place. */
   readonly evicted: number;
   /** Time of one core that handshakes took so far. */
   readonly spentMs: number;
 }
+
+const nothing = (): void => undefined;
 
 interface Entry {
   readonly evict: () => void;
@@ -90,6 +95,12 @@ class TokenBucket {
     return this.#tokens;
   }
 
+  /** How long until there is more than `level` in it, as it fills by itself; 0 when there is. */
+  msUntilAbove(level: number, now: Instant): number {
+    const missing = level - this.level(now);
+    return missing < 0 ? 0 : missing / this.#perMs + Number.EPSILON;
+  }
+
   take(amount: number, now: Instant): void {
     this.#tokens = this.level(now) - amount;
   }
@@ -110,6 +121,10 @@ export class HandshakeGate {
   readonly #perSecond: number;
   readonly #burst: number;
   readonly #trustMs: number;
+  readonly #maxWaitMs: number;
+  readonly #cpuShare: number;
+  /** None begins on what is left of the burst then: those that have begun go on with it. */
+  readonly #reserveMs: number;
   readonly #maxTrusted: number;
   readonly #maxRated: number;
   readonly #isExempt: (remoteAddress: string) => boolean;
@@ -126,6 +141,7 @@ export class HandshakeGate {
   #refused = 0;
   #evicted = 0;
   #spentMs = 0;
+  #begun = 0;
 
   constructor(clock: Clock, options: HandshakeGateOptions = {}) {
     this.admissions = new AdmissionSlots(options.maxAdmissions ?? LIMITS.maxAdmissions);
@@ -137,9 +153,12 @@ export class HandshakeGate {
     this.#maxTrusted = options.maxTrustedAddresses ?? LIMITS.maxTrustedAddresses;
     this.#maxRated = options.maxRatedAddresses ?? LIMITS.maxRatedAddresses;
     this.#isExempt = options.isExempt ?? isLoopback;
-    this.#turns = new Turns(clock);
+    this.#maxWaitMs = options.maxWaitMs ?? LIMITS.maxHandshakeWaitMs;
+    this.#turns = new Turns(clock, isKnown => this.#msUntilTime(isKnown));
     const cpuShare = options.cpuShare ?? LIMITS.handshakeCpuShare;
+    this.#cpuShare = cpuShare;
     const cpuBurstMs = options.cpuBurstMs ?? LIMITS.handshakeCpuBurstMs;
+    this.#reserveMs = cpuBurstMs / 4;
     this.#budget = new TokenBucket(cpuBurstMs, cpuShare, clock.now());
     this.#strangersBudget = new TokenBucket(cpuBurstMs / 2, cpuShare / 2, clock.now());
   }
@@ -153,14 +172,16 @@ export class HandshakeGate {
     const now = this.#clock.now();
     const key = addressKey(remoteAddress);
     const trusted = this.#isTrusted(key, now);
-    if (!this.#mayBegin(trusted, now) || !this.#isWithinRate(key, remoteAddress, now) || !this.#makeRoom(trusted)) {
+    if (this.#isOverrun(trusted) || !this.#isWithinRate(key, remoteAddress, now) || !this.#makeRoom(trusted)) {
       this.#refused++;
       return undefined;
     }
     let isIn = true;
+    let stopWaiting: Cancel = nothing;
     const leave = (): void => {
       if (!isIn) return;
       isIn = false;
+      stopWaiting();
       this.#evictable.delete(entry);
       this.#halfOpen--;
       if (!trusted) this.#strangers--;
@@ -174,9 +195,7 @@ export class HandshakeGate {
     return {
       onFirstMessage: onTurn => {
         this.#evictable.delete(entry);
-        const mayBegin = (): boolean => this.#mayBegin(trusted, this.#clock.now());
-        if (mayBegin()) this.#turns.add(() => onTurn(mayBegin()), trusted);
-        else onTurn(false);
+        stopWaiting = this.#wait(trusted, onTurn);
       },
       run: work => this.#run(work, trusted),
       mayGoOn: () => this.#budget.level(this.#clock.now()) > 0,
@@ -188,9 +207,45 @@ export class HandshakeGate {
     };
   }
 
+  /**
+   * Waits for a turn and for time. Many who come at once are served one after the other, as fast as the budget fills:
+   * turned away, they would all come again, and the budget would lie idle in between. Returns how to stop waiting.
+   */
+  #wait(trusted: boolean, onTurn: (mayBegin: boolean) => void): Cancel {
+    if (this.#isOverrun(trusted)) {
+      this.#refused++;
+      onTurn(false);
+      return nothing;
+    }
+    const stopTimer = this.#clock.schedule(this.#maxWaitMs, () => {
+      leaveQueue();
+      this.#refused++;
+      onTurn(false);
+    });
+    const begin = (): void => {
+      stopTimer();
+      this.#begun++;
+      onTurn(true);
+    };
+    const leaveQueue = this.#turns.add(begin, trusted);
+    return () => {
+      stopTimer();
+      leaveQueue();
+    };
+  }
+
   /** Strangers leave half of the budget to those who are known. */
-  #mayBegin(trusted: boolean, now: Instant): boolean {
-    return this.#budget.level(now) > 0 && (trusted || this.#strangersBudget.level(now) > 0);
+  #msUntilTime(trusted: boolean): number {
+    const now = this.#clock.now();
+    const ms = this.#budget.msUntilAbove(this.#reserveMs, now);
+    return trusted ? ms : Math.max(ms, this.#strangersBudget.msUntilAbove(0, now));
+  }
+
+  /** Those who wait already will take all the time that there is for as long as a newcomer may wait. */
+  #isOverrun(trusted: boolean): boolean {
+    const meanMs = this.#spentMs / Math.max(this.#begun, 1);
+    const share = trusted ? this.#cpuShare : this.#cpuShare / 2;
+    return this.#turns.ahead(trusted) * meanMs > this.#maxWaitMs * share;
   }
 
   #run<T>(work: () => T, trusted: boolean): T {

@@ -177,7 +177,9 @@ class Opening {
     this.#ticket.onFirstMessage(mayBegin => {
       if (this.#settled) return;
       this.#isWaiting = false;
-      this.#onStep(mayBegin ? this.#receive(driver, kept) : driver.refuse(NO_TIME));
+      // Without a word: a refusal would say that something has to change before it is tried again.
+      if (mayBegin) this.#onStep(this.#receive(driver, kept));
+      else this.#fail(NO_TIME);
     });
   }
 

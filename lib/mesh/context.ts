@@ -1,4 +1,5 @@
 /** What the parts of one node share. */
+import type { HandshakeGate } from '../channel/index.js';
 import type { HandshakePolicy } from '../channel/types.js';
 import type { CryptoProvider } from '../crypto/interface.js';
 import type { Env } from '../env.js';
@@ -26,6 +27,8 @@ export interface MeshContext {
   readonly store: NodeStore | undefined;
   /** About relays and links, from the flows of this node to all of its peers. */
   readonly suspicion: Suspicion;
+  /** What others' handshakes may cost, of channels and of sessions. */
+  readonly gate: HandshakeGate;
   readonly sessionLifetimeMs: number;
   readonly maxSessions: number;
   /** What is kept of messages of all peers. */

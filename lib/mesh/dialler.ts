@@ -8,7 +8,7 @@ import { HopfairError } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
 import type { Connection, Transport, TransportLimits } from '../transport.js';
 import type { MeshContext } from './context.js';
-import { needsHelp, Redial } from './redial.js';
+import { isWordless, needsHelp, Redial } from './redial.js';
 import type { ConnectionEvent, ConnectionSnapshot, ConnectionState, PeerAddress } from './types.js';
 
 /** Who must answer a dialled connection. */
@@ -213,9 +213,6 @@ export class Dialler {
     });
   }
 }
-
-const isWordless = ({ cause }: HopfairError): boolean =>
-  cause instanceof HopfairError && cause.code === 'CONNECTION_LOST';
 
 const whom = ({ peer, reached }: Target): PeerId | undefined => peer ?? reached;
 

@@ -3,6 +3,7 @@
  * see. Everything in it is synchronous; promises exist only at the face.
  */
 import { EventEmitter } from 'eventemitter3';
+import { HandshakeGate, type HandshakeGateStats } from '../channel/index.js';
 import type { Cancel } from '../env.js';
 import { HopfairError, requireArgument } from '../errors.js';
 import { KnownPeers } from '../identity/known-peers.js';
@@ -90,6 +91,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       membership,
       knownPeers,
       store: options.store,
+      gate: new HandshakeGate(env.clock, options.handshakeLimits),
       admission: new Admission(membership, knownPeers, env.clock, admit),
       suspicion: new Suspicion(),
       sessionLifetimeMs: options.sessionLifetimeMs ?? LIMITS.sessionLifetimeMs,
@@ -113,11 +115,11 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       regionOf: peer => membership.labels(peer).region,
       avoid: (relay, now) => this.#context.suspicion.suspected(relay, now),
     });
-    const { transports, handshakeLimits = {}, channelLimits = {}, lengthBuckets } = options;
+    const { transports, channelLimits = {}, lengthBuckets } = options;
     this.#neighbours = new Neighbours(
       this.#context,
       transports,
-      { handshakeLimits, channelLimits, lengthBuckets },
+      { channelLimits, lengthBuckets },
       {
         onUp: peer => this.#onNeighbourUp(peer),
         onDown: (peer, cause) => this.#onNeighbourDown(peer, cause),
@@ -284,6 +286,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
     this.#switch.neighbourUp(peer);
     this.#flood.neighbourUp(peer);
     this.#rosters?.neighbourUp(peer);
+    this.#links.get(peer)?.keepPaths();
     this.#emitPeer(peer, 'connected');
   }
 
@@ -353,7 +356,11 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   /** Only routes whose first hop has a channel at this moment. */
   #candidatesTo(destination: PeerId, barred?: (route: Route) => boolean, count?: number): readonly Candidate[] {
     const found = this.#planner.candidates(destination, this.#context.env.clock.now(), barred, count);
-    return found.filter(({ route }) => this.#neighbours.channel(route[0] ?? destination) !== undefined);
+    const usable = found.filter(({ route }) => this.#neighbours.channel(route[0] ?? destination) !== undefined);
+    // A channel of our own needs nobody's word, and none may come for long: lists are rate-limited and have 256 edges.
+    const directCostMs = this.#neighbours.costMs(destination);
+    if (directCostMs === undefined || usable.some(({ route }) => route.length === 0)) return usable;
+    return [{ route: [], costMs: directCostMs }, ...usable];
   }
 
   #checkIdleLater(): void {
@@ -423,7 +430,8 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
 
   /**
    * Counters of this node: as a relay what it forwarded and dropped, which set-ups it refused and why, by neighbour; as an
-   * end what its sessions sent by kind, what it holds of messages of others, what it refused, and what nobody served.
+   * end what its sessions sent by kind, what it holds of messages of others, what it refused, and what nobody served; and
+   * what handshakes that others began, of channels and sessions, took of its processor.
    */
   diagnostics(): {
     readonly sessions: ReadonlyMap<PeerId, Readonly<SessionTraffic>>;
@@ -431,6 +439,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
     readonly switch: SwitchCounters;
     readonly refusals: ReadonlyMap<string, number>;
     readonly neighbours: ReadonlyMap<PeerId, NeighbourCounters>;
+    readonly handshakes: HandshakeGateStats;
   } {
     const { counters, neighbours } = this.#switch;
     const { bytes: heldBytes, refused } = this.#context.holdings;
@@ -440,6 +449,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       switch: counters,
       refusals: this.#setups.refusals,
       neighbours,
+      handshakes: this.#context.gate.stats,
     };
   }
 

@@ -3,7 +3,7 @@
  * those of peers that are no longer admitted.
  */
 import { EMPTY } from '../bytes.js';
-import { type Channel, HandshakeGate, openChannel, type Priority, type Role } from '../channel/index.js';
+import { type Channel, openChannel, type Priority, type Role } from '../channel/index.js';
 import type { Cancel, UnixMs } from '../env.js';
 import { HopfairError } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
@@ -35,7 +35,6 @@ export class Neighbours {
   readonly #host: NeighboursHost;
   readonly #visits: RosterVisits | undefined;
   readonly #limits: TransportLimits = { maxMessageBytes: LIMITS.maxMessageBytes };
-  readonly #gate: HandshakeGate;
   readonly #dialler: Dialler;
   readonly #channels = new Map<PeerId, PeerChannels>();
   readonly #listeners: Listener[] = [];
@@ -61,7 +60,6 @@ export class Neighbours {
     this.#visits = visits;
     this.#startedAt = env.clock.unix();
     this.#runId = env.rng.bytes(RUN_ID_BYTES);
-    this.#gate = new HandshakeGate(env.clock, settings.handshakeLimits);
     this.#dialler = new Dialler(context, transports, this.#limits, {
       isConnected: peer => this.#channels.get(peer)?.isConnected === true,
       open: (connection, expectations, done) => this.#open(connection, 'initiator', expectations, done),
@@ -92,13 +90,21 @@ export class Neighbours {
   /** Half of the round-trip time of each channel. */
   edges(): readonly Edge[] {
     const edges: Edge[] = [];
-    for (const [peer, { channel }] of this.#channels) {
-      if (channel === undefined) continue;
+    for (const peer of this.#channels.keys()) {
+      const costMs = this.costMs(peer);
+      if (costMs === undefined) continue;
       if (edges.length === LIMITS.maxEdgesPerNode) break;
-      const { minRttMs } = channel.stats;
-      edges.push({ peer, costMs: minRttMs === undefined ? UNKNOWN_COST_MS : minRttMs / 2 });
+      edges.push({ peer, costMs });
     }
     return edges;
+  }
+
+  /** Of the channel to this peer; undefined when there is none. */
+  costMs(peer: PeerId): number | undefined {
+    const channel = this.channel(peer);
+    if (channel === undefined) return undefined;
+    const { minRttMs } = channel.stats;
+    return minRttMs === undefined ? UNKNOWN_COST_MS : minRttMs / 2;
   }
 
   // ---------------------------------------------------------------- listening and dialling
@@ -151,7 +157,7 @@ export class Neighbours {
           return admission.decide(peer, { ...evidence, capabilities, context: 'channel' }, isVisitor);
         },
         ...(this.#settings.lengthBuckets !== undefined && { lengthBuckets: this.#settings.lengthBuckets }),
-        ...(role === 'responder' && { gate: this.#gate }),
+        ...(role === 'responder' && { gate: this.#context.gate }),
         ...expectations,
       },
       {

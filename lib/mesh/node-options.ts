@@ -101,7 +101,6 @@ export interface NodeOptions {
 export type CompleteNodeOptions = NodeOptions & { readonly env: Env; readonly crypto: CryptoProvider };
 
 export interface ChannelSettings {
-  readonly handshakeLimits: HandshakeGateOptions;
   readonly channelLimits: Partial<NodeChannelLimits>;
   readonly lengthBuckets?: readonly number[] | undefined;
 }

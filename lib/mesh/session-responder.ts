@@ -94,7 +94,10 @@ class HalfOpen {
 
   onMessage(message: Uint8Array): void {
     if (this.#isGone || this.#result !== undefined) return;
+    const { env, gate } = this.#context;
+    const begunAt = env.clock.now();
     const step = this.#driver.receive(message);
+    gate.charge(env.clock.now() - begunAt);
     if (step.reply !== undefined && step.reply.length > 0) this.#end.sendMessage(step.reply);
     if (step.kind === 'failed') {
       this.refuse();

@@ -1,10 +1,7 @@
 /** The two processes of a run, victim and strangers, and how they are asked. */
-import { type ChildProcess, fork, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
-import { rmSync } from 'node:fs';
+import { type ChildProcess, spawnSync } from 'node:child_process';
 import { availableParallelism, constants, setPriority } from 'node:os';
-import { fileURLToPath } from 'node:url';
-import { buildSync } from 'esbuild';
+import { answerOf, startBundled } from '../support/bundled-process.js';
 import type { AttackOrder, AttackOutcome } from './strangers.js';
 import type { VictimOrder, VictimReady, VictimState } from './victim.js';
 
@@ -19,32 +16,7 @@ export function keepApart(victim: Victim, strangers: Strangers): void {
   if (!isApart) setPriority(strangers.pid, constants.priority.PRIORITY_LOW);
 }
 
-/**
- * Bundled first, as the product is: what runs a source as it is wraps its functions, and a good part of what one stranger
- * costs would be that.
- */
-function start(name: 'victim' | 'strangers'): ChildProcess {
-  const outfile = fileURLToPath(new URL(`../../dist/attack/${name}-${process.pid}.mjs`, import.meta.url));
-  const entry = fileURLToPath(new URL(`./${name}.ts`, import.meta.url));
-  buildSync({ entryPoints: [entry], outfile, bundle: true, platform: 'node', format: 'esm', packages: 'external' });
-  const child = fork(outfile, { execArgv: ['--expose-gc'], serialization: 'advanced' });
-  child.once('exit', () => rmSync(outfile));
-  return child;
-}
-
-async function answerOf<T>(child: ChildProcess): Promise<T> {
-  const died = new AbortController();
-  const onExit = (code: number | null): void => died.abort(new Error(`a process of the run ended with ${code}`));
-  child.once('exit', onExit);
-  try {
-    const [answer] = await once(child, 'message', { signal: died.signal });
-    return answer as T;
-  } catch (error) {
-    throw died.signal.reason ?? error;
-  } finally {
-    child.off('exit', onExit);
-  }
-}
+const start = (name: 'victim' | 'strangers'): ChildProcess => startBundled(new URL(`./${name}.ts`, import.meta.url));
 
 export class Victim {
   readonly ready: VictimReady;

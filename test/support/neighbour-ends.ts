@@ -1,5 +1,5 @@
 /** Neighbours on simulated machines, without the rest of their nodes: channels in virtual time, every frame counted. */
-import type { Channel } from '../../lib/channel/index.js';
+import { type Channel, HandshakeGate } from '../../lib/channel/index.js';
 import type { CryptoProvider } from '../../lib/crypto/index.js';
 import { unixMs } from '../../lib/env.js';
 import { AllowList, Identity, type IdentitySeeds, KnownPeers, type PeerId } from '../../lib/identity/index.js';
@@ -90,6 +90,7 @@ export class End {
         membership: this.membership,
         knownPeers,
         store: undefined,
+        gate: new HandshakeGate(env.clock, { isExempt: () => true }),
         admission: new Admission(this.membership, knownPeers, env.clock, (peer, evidence) => {
           this.opened += 1;
           return this.admit === undefined ? true : this.admit(peer, evidence);
@@ -101,7 +102,7 @@ export class End {
         holdings: new Holdings(LIMITS.maxReceiveBytes),
         handshakePolicy: () => ({ crypto, identity, networkId, postQuantum: 'off' }),
       };
-      const settings = { handshakeLimits: { isExempt: () => true }, channelLimits: {} };
+      const settings = { channelLimits: {} };
       const neighbours = new Neighbours(context, [this.#watched(process)], settings, {
         onUp: () => this.ups.push('up'),
         onDown: (_peer, cause) => this.ups.push(`down ${cause}`),

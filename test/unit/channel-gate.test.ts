@@ -3,7 +3,7 @@ import { concat, fromUtf8 } from '../../lib/bytes.js';
 import { HandshakeGate, type HandshakeTicket } from '../../lib/channel/index.js';
 import { LIMITS } from '../../lib/limits.js';
 import { fast } from '../support/channel-ends.js';
-import { manualEnv } from '../support/manual-env.js';
+import { type ManualEnv, manualEnv } from '../support/manual-env.js';
 
 const nobody = (): void => undefined;
 
@@ -62,7 +62,7 @@ t.test('who failed holds its place until it is closed, unless another needs it; 
 
 t.test('time inside handshakes is counted and paced, time that the process stood still is not', async t => {
   const env = manualEnv();
-  const gate = new HandshakeGate(env.clock, { cpuShare: 0.2, cpuBurstMs: 500 });
+  const gate = new HandshakeGate(env.clock, { cpuShare: 0.2, cpuBurstMs: 500, maxWaitMs: 10_000 });
   const known = gate.enter('1.1.1.9:1', nobody);
   known?.onAdmitted();
   known?.leave();
@@ -74,14 +74,18 @@ t.test('time inside handshakes is counted and paced, time that the process stood
   t.ok(gate.stats.spentMs <= 50, 'five minutes within one call were a pause');
   for (let i = 0; i < 10; i++) first?.run(() => env.advance(40));
   t.equal(first?.mayGoOn(), true, 'what has begun may go on');
-  waiting?.onFirstMessage(mayBegin => t.equal(mayBegin, false, 'no stranger begins'));
-  t.equal(gate.enter('1.1.1.3:1', nobody), undefined, 'nor comes in');
-  gate.enter('1.1.1.9:1', nobody)?.onFirstMessage(mayBegin => t.equal(mayBegin, true, 'the known do'));
-  for (let i = 0; i < 10; i++) first?.run(() => env.advance(40));
+  const begun: string[] = [];
+  waiting?.onFirstMessage(mayBegin => begun.push(`a stranger ${mayBegin}`));
+  gate.enter('1.1.1.9:1', nobody)?.onFirstMessage(mayBegin => begun.push(`the known ${mayBegin}`));
+  t.same(begun, ['the known true'], 'no stranger begins, the known do');
+  for (let i = 0; i < 8; i++) first?.run(() => env.pass(40));
   t.equal(first?.mayGoOn(), false);
-  t.equal(gate.enter('1.1.1.9:1', nobody), undefined, 'until nothing is left');
-  env.advance(1_000);
-  t.ok(gate.enter('1.1.1.9:1', nobody), 'a fifth of the time comes back');
+  gate.enter('1.1.1.9:1', nobody)?.onFirstMessage(mayBegin => begun.push(`the known again ${mayBegin}`));
+  t.equal(begun.length, 1, 'until nothing is left');
+  env.advance(2_000);
+  t.same(begun.slice(1), ['the known again true'], 'a fifth of the time comes back, for the known first');
+  env.advance(4_000);
+  t.same(begun.slice(2), ['a stranger true'], 'then for strangers');
   t.throws(() => first?.run(throwing), 'and what a call throws is thrown');
 });
 
@@ -105,30 +109,62 @@ t.test('many addresses: the oldest rate and the oldest trust are forgotten, not 
   t.equal(gate.enter('10.0.0.2:1', nobody), undefined, 'the place for strangers is taken, and it is one again');
 });
 
-t.test('handshakes take turns, the known before strangers, and each asks again whether there is time', async t => {
-  const env = manualEnv();
-  const gate = new HandshakeGate(env.clock, { cpuShare: 0, cpuBurstMs: 100 });
-  const known = gate.enter('1.1.1.9:1', nobody);
-  known?.onAdmitted();
-  known?.leave();
+/** Lets handshakes come that take so long each, and keeps what becomes of them. */
+function comers(gate: HandshakeGate, env: ManualEnv) {
   const turns: string[] = [];
-  const come = (address: string, ms: number): void => {
+  const come = (address: string, ms: number): HandshakeTicket | undefined => {
     const ticket = gate.enter(address, nobody);
     ticket?.onFirstMessage(mayBegin => {
       turns.push(`${address} ${mayBegin}`);
       if (mayBegin) ticket.run(() => env.pass(ms));
     });
+    return ticket;
   };
+  return { turns, come };
+}
+
+t.test('handshakes take turns, the known before strangers, and wait for time as long as others may', async t => {
+  const env = manualEnv();
+  const gate = new HandshakeGate(env.clock, { cpuShare: 0.004, cpuBurstMs: 100 });
+  const known = gate.enter('1.1.1.9:1', nobody);
+  known?.onAdmitted();
+  known?.leave();
+  const { turns, come } = comers(gate, env);
   come('1.1.1.1:1', 0.01);
   come('1.1.1.2:1', 0.01);
   t.equal(turns.length, 2, 'what costs next to nothing does not wait');
-  come('1.1.1.3:1', 20);
-  come('1.1.1.4:1', 40);
+  come('1.1.1.3:1', 15);
+  come('1.1.1.4:1', 49);
   come('1.1.1.5:1', 1);
   come('1.1.1.9:1', 10);
   t.equal(turns.length, 3);
   env.advance(1_000);
-  t.same(turns.slice(3), ['1.1.1.9:1 true', '1.1.1.4:1 true', '1.1.1.5:1 false'], 'one after the other');
+  t.same(turns.slice(3), ['1.1.1.9:1 true', '1.1.1.4:1 true'], 'one after the other, while there is time');
+  env.advance(LIMITS.maxHandshakeWaitMs);
+  t.same(turns.slice(5), ['1.1.1.5:1 false'], 'and nobody waits for ever');
+  t.equal(gate.stats.refused, 1);
+});
+
+t.test('who cannot be served in time is turned away at once, and who left is not served', async t => {
+  const env = manualEnv();
+  const gate = new HandshakeGate(env.clock, { cpuShare: 0.2, cpuBurstMs: 100, maxWaitMs: 1_000, isExempt: () => true });
+  const { turns, come } = comers(gate, env);
+  for (let i = 0; i < 6; i++) {
+    come(`1.1.1.${i}:1`, 20);
+    env.advance(1);
+  }
+  t.equal(turns.length, 3, 'strangers have half of the burst');
+  // 20 ms each at a tenth of a core: six in a second.
+  const waiting = Array.from({ length: 3 }, (_, i) => come(`1.1.2.${i}:1`, 20));
+  t.equal(come('1.1.3.1:1', 20), undefined);
+  t.equal(gate.stats.refused, 1);
+  waiting[0]?.leave();
+  t.ok(come('1.1.3.2:1', 20), 'there is room for one more');
+  env.advance(10_000);
+  t.notOk(
+    turns.some(turn => turn.startsWith('1.1.2.0:1')),
+    'its connection is gone',
+  );
 });
 
 /** What a stranger gets in answer to its first message; `onFirst` is called before that message leaves. */
@@ -145,29 +181,32 @@ function answersTo(first: Uint8Array, gate: HandshakeGate, onFirst = nobody): Ui
   return answers;
 }
 
-t.test('every failure of a first message looks the same in bytes, that for want of time included', async t => {
-  let valid: Uint8Array = new Uint8Array(0);
-  fast({}, {}, (message, from, index) => {
-    if (from === 'near' && index === 0) valid = message;
-    return message;
-  });
-  const header = valid.subarray(0, valid.length - 32);
-  for (const first of [
-    fromUtf8('GET / HTTP/1.1'),
-    new Uint8Array(0),
-    concat(header, new Uint8Array(7)),
-    concat(header, new Uint8Array(32)),
-    concat(valid, new Uint8Array(1)),
-  ]) {
-    t.same(answersTo(first, new HandshakeGate(manualEnv().clock)), [Uint8Array.of(0)]);
-  }
-  const { clock, advance } = manualEnv();
-  const gate = new HandshakeGate(clock, { cpuShare: 0 });
-  const other = gate.enter('10.0.0.1:1', nobody);
-  const spend = (): void => {
-    for (let i = 0; i < 6; i++) other?.run(() => advance(50));
-  };
-  t.same(answersTo(valid, gate, spend), [Uint8Array.of(0)]);
-  t.equal(gate.stats.spentMs, 300, 'the message was not even looked at');
-  t.ok((answersTo(valid, new HandshakeGate(clock))[0]?.length ?? 0) > 100, 'and it was a good one');
-});
+t.test(
+  'every failure of a first message looks the same in bytes; for want of time it is closed without a word',
+  async t => {
+    let valid: Uint8Array = new Uint8Array(0);
+    fast({}, {}, (message, from, index) => {
+      if (from === 'near' && index === 0) valid = message;
+      return message;
+    });
+    const header = valid.subarray(0, valid.length - 32);
+    for (const first of [
+      fromUtf8('GET / HTTP/1.1'),
+      new Uint8Array(0),
+      concat(header, new Uint8Array(7)),
+      concat(header, new Uint8Array(32)),
+      concat(valid, new Uint8Array(1)),
+    ]) {
+      t.same(answersTo(first, new HandshakeGate(manualEnv().clock)), [Uint8Array.of(0)]);
+    }
+    const { clock, advance } = manualEnv();
+    const gate = new HandshakeGate(clock, { cpuShare: 0 });
+    const other = gate.enter('10.0.0.1:1', nobody);
+    const spend = (): void => {
+      for (let i = 0; i < 6; i++) other?.run(() => advance(50));
+    };
+    t.same(answersTo(valid, gate, spend), []);
+    t.equal(gate.stats.spentMs, 300, 'the message was not even looked at');
+    t.ok((answersTo(valid, new HandshakeGate(clock))[0]?.length ?? 0) > 100, 'and it was a good one');
+  },
+);

@@ -1,6 +1,11 @@
 import t from 'tap';
 import { concat } from '../../lib/bytes.js';
-import { HandshakeDriver, type HandshakeOptions, type HandshakeResult } from '../../lib/channel/index.js';
+import {
+  HandshakeDriver,
+  HandshakeGate,
+  type HandshakeOptions,
+  type HandshakeResult,
+} from '../../lib/channel/index.js';
 import { defaultCrypto, systemRandomBytes } from '../../lib/crypto/index.js';
 import { instant, type LogFields, type Logger, silentLogger } from '../../lib/env.js';
 import { AllowList, Identity, KnownPeers } from '../../lib/identity/index.js';
@@ -48,6 +53,7 @@ function world(admit?: AdmitPeer) {
     membership,
     knownPeers,
     store: undefined,
+    gate: new HandshakeGate(env.clock),
     admission: new Admission(membership, knownPeers, env.clock, admit),
     suspicion: new Suspicion(),
     sessionLifetimeMs: 3_600_000,
