@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import type { DeliveryClass } from '../lib/index.js';
+import { record, thisMachine, withSummaries } from '../test/reroute/record.js';
 import type { RunResult } from '../test/reroute/result.js';
 import { runOnce } from '../test/reroute/run.js';
 import { SCENARIO_NAMES, type Scenario, scenarioOf } from '../test/reroute/scenarios.js';
@@ -17,6 +18,7 @@ const USAGE = `usage: npm run reroute -- [options]
   --rate MSGS          messages of 256 bytes per second (default 100)
   --class CLASS        critical, normal or bulk (default normal)
   --seconds S          how long each run is watched at most; R5 asks for 600 of onoff
+  --record             keep the summaries in docs/data/reroute.json and docs/performance.md
   --json               only lines of JSON on standard output: one per run, one summary per scenario
 
 Source, destination and both relays are processes of their own, since a signal must hit one of them alone; a fifth is the
@@ -29,6 +31,7 @@ function usageError(message: string): never {
 
 interface Options {
   readonly json: boolean;
+  readonly isRecorded: boolean;
   readonly scenarios: readonly Scenario[];
   readonly runs: number | undefined;
   readonly rttMs: number;
@@ -45,6 +48,7 @@ function parseOptions(): Options {
     rate: { type: 'string', default: '100' },
     class: { type: 'string', default: 'normal' },
     seconds: { type: 'string' },
+    record: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   } as const;
@@ -68,7 +72,7 @@ function parseOptions(): Options {
   });
   const trafficClass = (['critical', 'normal', 'bulk'] as const).find(name => name === values.class);
   return {
-    ...{ json: values.json ?? false, scenarios },
+    ...{ json: values.json ?? false, isRecorded: values.record ?? false, scenarios },
     runs: values.runs === undefined ? undefined : Math.floor(number('runs', 1, 1_000)),
     rttMs: number('rtt', 0, 400),
     ratePerSecond: number('rate', 1, 5_000),
@@ -115,7 +119,7 @@ function table(summaries: readonly Summary[]): string {
   return [...lines, '', ...verdicts].join('\n');
 }
 
-const { json, scenarios, ...options } = parseOptions();
+const { json, isRecorded, scenarios, ...options } = parseOptions();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 const summaries: Summary[] = [];
 try {
@@ -138,4 +142,5 @@ try {
   process.exit(2);
 }
 if (!json) console.log(table(summaries));
+if (isRecorded) record(before => ({ ...before, bars: withSummaries(before.bars, thisMachine(), summaries) }));
 process.exit(summaries.every(({ pass }) => pass) ? 0 : 1);

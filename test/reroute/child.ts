@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { buildSync } from 'esbuild';
+import { atExit } from './at-exit.js';
 import type { Reply, Request } from './request.js';
 
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -18,7 +19,7 @@ function bundle(entry: URL): string {
     entryPoints: [fileURLToPath(entry)],
     ...{ outfile, bundle: true, platform: 'node', format: 'esm', packages: 'external', sourcemap: 'inline' },
   });
-  process.once('exit', () => rmSync(outfile));
+  atExit(() => rmSync(outfile));
   bundles.set(entry.href, outfile);
   return outfile;
 }
@@ -44,14 +45,11 @@ export class Child<R> {
     const node = [process.execPath, '--enable-source-maps', '--no-warnings', bundle(entry)] as const;
     const command = space === undefined ? node : (['ip', 'netns', 'exec', space, ...node] as const);
     this.#process = spawn(command[0], command.slice(1), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-    const kill = (): void => {
-      this.#process.kill('SIGKILL');
-    };
-    process.once('exit', kill);
+    const forget = atExit(() => this.#process.kill('SIGKILL'));
     this.#process.on('message', message => this.#onReply(message as Reply));
     this.#gone = new Promise(resolve => {
       const onEnd = (why: string): void => {
-        process.off('exit', kill);
+        forget();
         this.#ended = why;
         for (const { reject } of this.#waiting.values()) reject(new Error(`${name} ended: ${why}`));
         this.#waiting.clear();

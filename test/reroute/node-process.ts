@@ -38,6 +38,7 @@ export type NodeRequest =
   | { readonly kind: 'session'; readonly peer: PeerId; readonly routes: number; readonly timeoutMs: number }
   | { readonly kind: 'receive'; readonly peer: PeerId }
   | { readonly kind: 'send'; readonly peer: PeerId; readonly ratePerSecond: number; readonly class: DeliveryClass }
+  | { readonly kind: 'sent' }
   | { readonly kind: 'stop-sending' }
   | { readonly kind: 'received' }
   | { readonly kind: 'arrivals' }
@@ -57,6 +58,7 @@ export interface Sent {
 
 export interface NodeAnswers {
   readonly start: { readonly addresses: readonly string[] };
+  readonly sent: Sent;
   readonly 'stop-sending': Sent;
   readonly received: { readonly count: number };
   readonly arrivals: Arrivals;
@@ -132,10 +134,14 @@ class Traffic {
     this.#timer = setTimeout(this.#turn, Math.max(0, nextMs));
   };
 
+  get sent(): Sent {
+    return { count: this.#atMs.length, atMs: this.#atMs, via: this.#via };
+  }
+
   async stop(): Promise<Sent> {
     clearTimeout(this.#timer);
     await this.#underWay;
-    return { count: this.#atMs.length, atMs: this.#atMs, via: this.#via };
+    return this.sent;
   }
 }
 
@@ -179,6 +185,8 @@ answerRequests<NodeRequest>(async request => {
     case 'send':
       traffic = new Traffic(await node.session(request.peer), request.ratePerSecond, request.class);
       return null;
+    case 'sent':
+      return traffic?.sent;
     case 'stop-sending':
       return traffic?.stop();
     case 'received':
