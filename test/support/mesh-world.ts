@@ -1,5 +1,5 @@
 /** Mesh nodes on simulated machines: the shipping shells over the virtual network, in virtual time. */
-import { type Channel, openChannel } from '../../lib/channel/index.js';
+import { type Channel, type ChannelHandler, openChannel } from '../../lib/channel/index.js';
 import { type CryptoProvider, nobleCrypto } from '../../lib/crypto/index.js';
 import { type Logger, type UnixMs, unixMs } from '../../lib/env.js';
 import type { PeerId } from '../../lib/identity/index.js';
@@ -40,6 +40,7 @@ export interface MeshWorldOptions {
 }
 
 const NETWORK = 'test';
+const IGNORING: ChannelHandler = { onMessage: () => undefined, onDrain: () => undefined, onClose: () => undefined };
 
 export class MeshWorld {
   readonly world: SimWorld;
@@ -51,6 +52,7 @@ export class MeshWorld {
   readonly #relays = new Set<string>();
   readonly #nodeOptions: Partial<NodeOptions>;
   readonly #nodeOf: (name: string) => Partial<NodeOptions>;
+  #rawChannels = 0;
 
   constructor(options: MeshWorldOptions = {}) {
     this.world = new SimWorld({
@@ -140,8 +142,13 @@ export class MeshWorld {
   }
 
   /** A channel of a peer that speaks the protocol by hand, from a machine of its own. */
-  async rawChannel(target: string, identity: Identity): Promise<Channel> {
-    const machine = this.world.addMachine(`raw-${target}`);
+  async rawChannel(
+    target: string,
+    identity: Identity,
+    handlerOf: (channel: Channel) => ChannelHandler = () => IGNORING,
+  ): Promise<Channel> {
+    this.#rawChannels += 1;
+    const machine = this.world.addMachine(`raw-${this.#rawChannels}-${target}`);
     let opened: Channel | undefined;
     machine.start(process => {
       const { env } = process;
@@ -155,7 +162,7 @@ export class MeshWorld {
             {
               onChannel: channel => {
                 opened = channel;
-                channel.attach({ onMessage: () => undefined, onDrain: () => undefined, onClose: () => undefined });
+                channel.attach(handlerOf(channel));
               },
               onFailed: error => {
                 throw error;
