@@ -56,6 +56,7 @@ export {
   type PeerEvent,
   type PeerExplanation,
   type Publication,
+  type RefusedEvent,
   type RosterEvent,
   type RouteSnapshot,
   type Session,
