@@ -38,6 +38,7 @@ export const ERROR_CODES = {
   NO_ROUTE: 'no path of admitted relays leads to the peer',
   TTL_EXPIRED: 'the message passed its ttl before it could leave',
   SESSION_CLOSED: 'the end-to-end session was closed',
+  SUBSCRIPTION_REFUSED: 'the publisher does not admit this node to the topic, or no longer, or has no room',
   // broadcast
   COMMITTEE_UNSOUND: 'the committee parameters cannot be safe or live',
   ORDER_EXPIRED: 'the order expired before it was solid',

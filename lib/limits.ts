@@ -141,6 +141,47 @@ export const LIMITS = {
   maxControlQueueBytes: 262_144,
   /** What waits in the queues of all neighbours together: sixteen stalled ones cost no more than this. */
   maxRelayQueueBytes: 67_108_864,
+
+  // publish/subscribe (overlay.md point 19)
+  /** Topics of one node: each keeps a history. Only those that it opened or published exist for others. */
+  maxTopics: 1_024,
+  /** Subscribers of one topic: each is told of every change of its key. */
+  maxSubscribers: 1_024,
+  /** Subscriptions to topics that do not exist yet, of one peer and of all. */
+  maxWaitingSubscriptionsPerPeer: 64,
+  maxWaitingSubscriptions: 4_096,
+  /** Subscriptions that the application is asked about at once. */
+  maxSubscriberAdmissions: 256,
+  /** Subscribers that a publisher, or a subscriber, sends each flush to: what one more costs everybody is bounded. */
+  maxPublicationFanOut: 64,
+  publicationFanOut: 16,
+  /** Publications that a topic, or a subscriber of it, keeps for those who missed them, and their bytes. */
+  publicationHistory: 1_024,
+  maxPublicationHistoryBytes: 16_777_216,
+  /** Announcements of what was published that a node sends per second, over all subscribers of all its topics. */
+  announcementsPerSecond: 4_000,
+  /** A topic key is replaced after this, after so many flushes or bytes, and when a subscriber is removed. */
+  topicKeyLifetimeMs: 3_600_000,
+  topicKeyFlushes: 1_048_576,
+  topicKeyBytes: 1_073_741_824,
+  /** Those who leave by themselves cannot make a publisher change its key more often than this. */
+  minTopicKeyLifetimeMs: 1_000,
+  /** Topic keys that the history of one topic may need; older publications are forgotten. */
+  maxTopicKeys: 64,
+  /** Bytes of publications that one peer may ask of this node again, per second, and the burst. */
+  fillBytesPerSecond: 2_097_152,
+  fillBurstBytes: 16_777_216,
+  /** Peers whose rate of such requests is remembered; the oldest is forgotten first. */
+  maxFilledPeers: 1_024,
+  /** Publications that wait for those before them, and their bytes, per subscription. */
+  maxEarlyPublications: 4_096,
+  maxEarlyPublicationBytes: 8_388_608,
+  /** Publications that wait for the reader, and their bytes; what comes then is a gap that is not recovered. */
+  maxUnreadPublications: 65_536,
+  maxUnreadPublicationBytes: 67_108_864,
+  /** Further peers that a subscription may name to ask for what it missed. */
+  maxFillPeers: 8,
+
   /** The name of a topic, behind its publisher. */
   maxTopicNameBytes: 128,
   /** Channels at once with peers that this node's roster does not admit, over which nothing but a newer roster comes. */

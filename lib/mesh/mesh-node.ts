@@ -150,7 +150,9 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       onRoom: peer => this.emit('room', peer),
       onRoute: event => this.#onRoute(event),
     });
-    this.#pubsub = new PubSub(this.#context, this, options.publicationHistory);
+    this.#pubsub = new PubSub(this.#context, this, options, peer => {
+      return this.#links.get(peer)?.session?.flow.active?.rtt.smoothedMs;
+    });
     this.#checkIdleLater();
   }
 
@@ -273,6 +275,15 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   publish(name: string, bytes: Uint8Array): { readonly epoch: number; readonly sequence: number } {
     this.#requireOpen();
     return this.#pubsub.publisher.publish(name, bytes);
+  }
+
+  openTopic(name: string): void {
+    this.#requireOpen();
+    this.#pubsub.publisher.open(name);
+  }
+
+  removeSubscriber(name: string, peer: PeerId): boolean {
+    return this.#pubsub.publisher.removeSubscriber(name, peer);
   }
 
   subscribe(topic: string, options: SubscribeOptions = {}): AsyncIterableIterator<Publication> {
@@ -467,7 +478,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     this.#cancelIdleCheck?.();
-    this.#pubsub.subscriber.close();
+    this.#pubsub.close();
     for (const handle of this.#sessions.values()) handle.close();
     this.#links.close();
     this.#flood.close();

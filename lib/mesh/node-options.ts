@@ -17,7 +17,7 @@ import { LIMITS } from '../limits.js';
 import type { NodeStore } from '../store.js';
 import type { Transport } from '../transport.js';
 import type { AdmitPeer } from './admission.js';
-import type { PeerAddress, RelayOptions } from './types.js';
+import type { AdmitSubscriber, PeerAddress, RelayOptions } from './types.js';
 
 /** Limits of each channel. `maxMessageBytes` is none of them: both ends must have the same. */
 export type NodeChannelLimits = Omit<ChannelLimits, 'maxMessageBytes'>;
@@ -84,13 +84,20 @@ export interface NodeOptions {
    * refused first, and sends again.
    */
   readonly maxReceiveBytes?: number;
-  /** Publications that are kept for subscribers that missed them, per topic. Default: 1,024. */
+  /** Publications that are kept for subscribers that missed them, per topic, 16 MiB at most. Default: 1,024. */
   readonly publicationHistory?: number;
   /**
    * Where the node keeps what must not get older over a restart, the newest roster above all; `openFileStore` of
    * `hopfair/storage` is one. The application closes it after the node. Default: nothing is kept.
    */
   readonly store?: NodeStore;
+  /**
+   * Subscribers of a topic that this node sends to itself, 2 to 64; with more of them, each passes what it gets on to as
+   * many others. Default: 16.
+   */
+  readonly publicationFanOut?: number;
+  /** Asked for every peer that subscribes to a topic of this node. Default: every member may. */
+  readonly admitSubscriber?: AdmitSubscriber;
   /** Default: the fastest backend of the platform. */
   readonly crypto?: CryptoProvider;
   /** Default: the surroundings of a Node process. */
@@ -144,6 +151,15 @@ export function checkNodeOptions(options: NodeOptions): void {
   const { maxReceiveBytes = LIMITS.maxReceiveBytes } = options;
   const isReceiveBound = Number.isSafeInteger(maxReceiveBytes) && maxReceiveBytes >= MIN_RECEIVE_BYTES;
   requireArgument(isReceiveBound, `maxReceiveBytes is at least ${MIN_RECEIVE_BYTES}`);
+  const { publicationFanOut = LIMITS.publicationFanOut, publicationHistory = LIMITS.publicationHistory } = options;
+  const isDegree = Number.isSafeInteger(publicationFanOut) && publicationFanOut >= 2;
+  const { maxPublicationFanOut } = LIMITS;
+  requireArgument(isDegree && publicationFanOut <= maxPublicationFanOut, `a fan-out is 2 to ${maxPublicationFanOut}`);
+  requireArgument(Number.isSafeInteger(publicationHistory) && publicationHistory > 0, 'a history is above zero');
+  requireArgument(
+    options.admitSubscriber === undefined || typeof options.admitSubscriber === 'function',
+    'admitSubscriber is a function',
+  );
   checkNumbers('handshakeLimits', { ...options.handshakeLimits });
   requireArgument((options.handshakeLimits?.cpuShare ?? 0) <= 1, 'cpuShare is a share of one core');
   checkChannelLimits(options.channelLimits ?? {});

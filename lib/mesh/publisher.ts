@@ -1,147 +1,208 @@
 /**
- * The topics of this node: numbers and signs what is published, sends it to the subscribers, and keeps a bounded history
- * for those who missed something (overlay.md point 19).
+ * The topics of this node and who may have them: only topics that it opened or published on exist for others, and the
+ * application is asked about each subscriber (overlay.md point 19).
  */
 import { fromUtf8 } from '../bytes.js';
+import { after, type Cancel, type Instant } from '../env.js';
 import { requireArgument } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { LIMITS } from '../limits.js';
-import type { PubSubMessage } from '../wire/index.js';
-import { encodePubSub, type Flush, flushSigningBody, MAX_FLUSH_MESSAGES, MAX_TOPIC_NAME_BYTES } from '../wire/index.js';
+import { encodePubSub, MAX_TOPIC_NAME_BYTES, type PubSubMessage, type SubscriptionRefusal } from '../wire/index.js';
 import type { MeshContext } from './context.js';
-
-interface Topic {
-  readonly name: string;
-  /** Sequence number of the next publication. */
-  next: number;
-  pending: Uint8Array[];
-  readonly history: Flush[];
-  historyMessages: number;
-  readonly subscribers: Set<PeerId>;
-}
+import type { FillLimits } from './flush-store.js';
+import { SubscriberAdmission } from './subscriber-admission.js';
+import { MAX_PUBLICATION_BYTES, type SendTo, Topic } from './topic.js';
+import type { AdmitSubscriber } from './types.js';
+import { WaitingSubscriptions } from './waiting-subscriptions.js';
 
 type Request = Extract<PubSubMessage, { kind: 'subscribe' | 'unsubscribe' | 'fill' }>;
-/** False when the subscriber's queue is full: it will find the gap and ask. */
-type Send = (to: PeerId, bytes: Uint8Array) => boolean;
+type Subscribe = Extract<Request, { kind: 'subscribe' }>;
 
-/** Leaves room for the names and lengths around the messages. */
-const MAX_FLUSH_BYTES = LIMITS.maxApplicationMessageBytes / 2;
-const MAX_MESSAGE_BYTES = MAX_FLUSH_BYTES;
-const MAX_TOPICS = 1_024;
-const MAX_SUBSCRIBERS = 1_024;
-const DEFAULT_HISTORY = 1_024;
+export interface PublisherOptions {
+  readonly publicationHistory?: number | undefined;
+  readonly publicationFanOut?: number | undefined;
+  readonly admitSubscriber?: AdmitSubscriber | undefined;
+}
+
+/** A forwarder that drops is noticed by those who were told what they should have: at the soonest after this. */
+const MIN_ANNOUNCE_MS = 20;
 
 export class Publisher {
   readonly #context: MeshContext;
-  readonly #send: Send;
-  readonly #historyLimit: number;
+  readonly #send: SendTo;
+  readonly #rttMs: (peer: PeerId) => number | undefined;
+  readonly #fills: FillLimits;
+  readonly #options: PublisherOptions;
   readonly #epoch: number;
   readonly #topics = new Map<string, Topic>();
+  readonly #waiting = new WaitingSubscriptions<Subscribe>();
+  readonly #admission: SubscriberAdmission;
+  readonly #unflushed = new Set<Topic>();
+  /** Topics of which somebody has to be told how far they are. */
+  readonly #news = new Set<Topic>();
   #flushing = false;
+  #announceNotBefore: Instant;
+  #cancelAnnounce: Cancel | undefined;
 
-  constructor(context: MeshContext, send: Send, historyLimit: number = DEFAULT_HISTORY) {
+  constructor(
+    context: MeshContext,
+    outlet: { readonly send: SendTo; readonly rttMs: (peer: PeerId) => number | undefined },
+    fills: FillLimits,
+    options: PublisherOptions,
+  ) {
     this.#context = context;
-    this.#historyLimit = historyLimit;
-    this.#send = send;
+    this.#send = outlet.send;
+    this.#rttMs = outlet.rttMs;
+    this.#fills = fills;
+    this.#options = options;
+    this.#admission = new SubscriberAdmission(context.env, options.admitSubscriber);
     this.#epoch = context.env.clock.unix();
+    this.#announceNotBefore = context.env.clock.now();
   }
 
   publish(name: string, bytes: Uint8Array): { readonly epoch: number; readonly sequence: number } {
-    requireArgument(fromUtf8(name).length <= MAX_TOPIC_NAME_BYTES, `a topic has ${MAX_TOPIC_NAME_BYTES} bytes at most`);
-    requireArgument(bytes.length <= MAX_MESSAGE_BYTES, `a publication has ${MAX_MESSAGE_BYTES} bytes at most`);
-    const topic = this.#topic(name);
-    requireArgument(topic !== undefined, `a node has ${MAX_TOPICS} topics at most`);
-    topic.pending.push(bytes);
+    requireArgument(bytes.length <= MAX_PUBLICATION_BYTES, `a publication has ${MAX_PUBLICATION_BYTES} bytes at most`);
+    const topic = this.#topics.get(name) ?? this.open(name);
+    const sequence = topic.push(bytes);
+    this.#unflushed.add(topic);
     if (!this.#flushing) {
       this.#flushing = true;
       this.#context.env.clock.defer(this.flush);
     }
-    return { epoch: this.#epoch, sequence: topic.next + topic.pending.length - 1 };
+    return { epoch: this.#epoch, sequence };
   }
 
-  #topic(name: string): Topic | undefined {
-    let topic = this.#topics.get(name);
-    if (topic === undefined && this.#topics.size < MAX_TOPICS) {
-      topic = { name, next: 1, pending: [], history: [], historyMessages: 0, subscribers: new Set() };
-      this.#topics.set(name, topic);
-    }
+  /** From now on the topic exists for others; those who asked for it before are answered. */
+  open(name: string): Topic {
+    const known = this.#topics.get(name);
+    if (known !== undefined) return known;
+    const nameBytes = fromUtf8(name).length;
+    requireArgument(
+      nameBytes > 0 && nameBytes <= MAX_TOPIC_NAME_BYTES,
+      `a topic has 1 to ${MAX_TOPIC_NAME_BYTES} bytes`,
+    );
+    requireArgument(this.#topics.size < LIMITS.maxTopics, `a node has ${LIMITS.maxTopics} topics at most`);
+    const { publicationHistory = LIMITS.publicationHistory, publicationFanOut = LIMITS.publicationFanOut } =
+      this.#options;
+    const topic = new Topic(this.#context, {
+      name,
+      epoch: this.#epoch,
+      history: publicationHistory,
+      fanOut: publicationFanOut,
+      rttMs: this.#rttMs,
+      send: this.#send,
+    });
+    this.#topics.set(name, topic);
+    for (const [peer, request] of this.#waiting.take(name)) this.#onSubscribe(peer, request);
     return topic;
   }
 
-  /** Signs and sends what was published in this turn. */
+  /** False when it was not subscribed. It reads nothing that is published from now on. */
+  removeSubscriber(name: string, peer: PeerId): boolean {
+    const topic = this.#topics.get(name);
+    const wasWaiting = this.#waiting.delete(peer, name);
+    topic?.flush(); // what was published before is its own
+    this.#admission.forget(peer, name);
+    if (topic?.remove(peer, 'removed') !== true && !wasWaiting) return false;
+    this.#refuse(peer, name, 'removed');
+    return true;
+  }
+
+  /** Seals, signs and sends what was published in this turn. */
   readonly flush = (): void => {
     this.#flushing = false;
-    for (const topic of this.#topics.values()) {
-      while (topic.pending.length > 0) this.#flushSome(topic);
+    for (const topic of this.#unflushed) {
+      topic.flush();
+      this.#announceLater(topic);
     }
+    this.#unflushed.clear();
   };
 
-  #flushSome(topic: Topic): void {
-    let count = 0;
-    let bytes = 0;
-    for (const message of topic.pending) {
-      if (count > 0 && (count === MAX_FLUSH_MESSAGES || bytes + message.length > MAX_FLUSH_BYTES)) break;
-      count += 1;
-      bytes += message.length + 4;
-    }
-    const messages = topic.pending.splice(0, count);
-    const { crypto, identity } = this.#context;
-    const hash = crypto.hash('SHA256');
-    const place = { name: topic.name, first: topic.next, messages };
-    const signature = identity.sign(
-      'publication',
-      this.#epoch,
-      flushSigningBody(place, message => hash.digest(message)),
-    );
-    const flush: Flush = { ...place, epoch: this.#epoch, signature };
-    topic.next += count;
-    this.#keep(topic, flush);
-    const encoded = encodePubSub({ kind: 'flush', ...flush });
-    for (const subscriber of topic.subscribers) this.#send(subscriber, encoded);
-  }
-
-  #keep(topic: Topic, flush: Flush): void {
-    topic.history.push(flush);
-    topic.historyMessages += flush.messages.length;
-    while (topic.historyMessages > this.#historyLimit && topic.history.length > 1) {
-      topic.historyMessages -= topic.history.shift()?.messages.length ?? 0;
-    }
-  }
+  // ---------------------------------------------------------------- requests of others
 
   onRequest(from: PeerId, request: Request): void {
-    if (request.kind === 'unsubscribe') {
-      this.#topics.get(request.name)?.subscribers.delete(from);
-      return;
-    }
-    if (request.kind === 'fill') {
-      const topic = this.#topics.get(request.name);
-      if (topic !== undefined) this.#fill(topic, from, request);
-      return;
-    }
-    const topic = this.#topic(request.name);
-    if (topic === undefined || (!topic.subscribers.has(from) && topic.subscribers.size >= MAX_SUBSCRIBERS)) return;
-    topic.subscribers.add(from);
-    const subscribed = { kind: 'subscribed', name: topic.name, epoch: this.#epoch, next: topic.next } as const;
-    this.#send(from, encodePubSub(subscribed));
-  }
-
-  /** Sends the signed flushes that hold what is missing, and says what nobody can have any more. */
-  #fill(topic: Topic, to: PeerId, { epoch, from, to: last }: Extract<Request, { kind: 'fill' }>): void {
-    const oldest = topic.history[0]?.first ?? topic.next;
-    const { name } = topic;
-    if (epoch !== this.#epoch || from < oldest) {
-      const gone = epoch === this.#epoch ? Math.min(last, oldest - 1) : last;
-      this.#send(to, encodePubSub({ kind: 'unavailable', name, epoch, from, to: gone }));
-    }
-    if (epoch !== this.#epoch) return;
-    for (const flush of topic.history) {
-      if (flush.first > last || flush.first + flush.messages.length <= from) continue;
-      if (!this.#send(to, encodePubSub({ kind: 'flush', ...flush }))) return;
+    const topic = this.#topics.get(request.name);
+    switch (request.kind) {
+      case 'subscribe':
+        this.#onSubscribe(from, request);
+        return;
+      case 'unsubscribe':
+        this.#waiting.delete(from, request.name);
+        this.#admission.forget(from, request.name);
+        if (topic?.remove(from, 'left') === true) this.#announceLater(topic);
+        return;
+      case 'fill': {
+        if (topic?.has(from) !== true) return;
+        if (request.late) topic.complain(from);
+        const { clock } = this.#context.env;
+        topic.fill(request, bytes => this.#fills.take(from, bytes.length, clock.now()) && this.#send(from, bytes));
+        this.#announceLater(topic);
+      }
     }
   }
 
-  /** The subscriber is gone; it subscribes again when it is back. */
+  #onSubscribe(from: PeerId, request: Subscribe): void {
+    const { name } = request;
+    const topic = this.#topics.get(name);
+    if (topic === undefined) {
+      if (!this.#waiting.add(from, name, request)) this.#refuse(from, name, 'limit');
+    } else if (topic.has(from)) this.#admit(topic, from, request);
+    else if (topic.subscribers >= LIMITS.maxSubscribers) this.#refuse(from, name, 'limit');
+    else {
+      this.#admission.ask(from, name, verdict => {
+        if (this.#topics.get(name) !== topic) return;
+        if (verdict !== 'admitted') this.#refuse(from, name, verdict);
+        else if (topic.subscribers >= LIMITS.maxSubscribers) this.#refuse(from, name, 'limit');
+        else this.#admit(topic, from, request);
+      });
+    }
+  }
+
+  #admit(topic: Topic, peer: PeerId, { from }: Subscribe): void {
+    topic.admit(peer, from?.epoch === this.#epoch ? from.sequence : undefined);
+    this.#announceLater(topic);
+  }
+
+  #refuse(peer: PeerId, name: string, reason: SubscriptionRefusal): void {
+    this.#context.env.log.info('subscription-refused', { peer, name, reason });
+    this.#send(peer, encodePubSub({ kind: 'refused', publisher: this.#context.self, name, reason }));
+  }
+
+  /** The subscriber is gone, or a member no more; it subscribes again when it is back. */
   peerDown(peer: PeerId): void {
-    for (const topic of this.#topics.values()) topic.subscribers.delete(peer);
+    const { membership, env } = this.#context;
+    const cause = membership.isAdmitted(peer, env.clock.unix()) ? 'left' : 'removed';
+    this.#waiting.deletePeer(peer);
+    this.#admission.forgetPeer(peer);
+    for (const topic of this.#topics.values()) if (topic.remove(peer, cause)) this.#announceLater(topic);
+  }
+
+  // ---------------------------------------------------------------- announcements
+
+  #announceLater(topic: Topic): void {
+    if (topic.hasNews) this.#news.add(topic);
+    if (this.#cancelAnnounce !== undefined || this.#news.size === 0) return;
+    const { clock } = this.#context.env;
+    this.#cancelAnnounce = clock.schedule(Math.max(0, this.#announceNotBefore - clock.now()), this.#announce);
+  }
+
+  readonly #announce = (): void => {
+    this.#cancelAnnounce = undefined;
+    const topics = [...this.#news];
+    this.#news.clear();
+    let told = 0;
+    for (const topic of topics) told += topic.announce();
+    const waitMs = Math.max(MIN_ANNOUNCE_MS, (told * 1000) / LIMITS.announcementsPerSecond);
+    this.#announceNotBefore = after(this.#context.env.clock.now(), waitMs);
+    for (const topic of topics) this.#announceLater(topic);
+  };
+
+  end(): void {
+    this.#cancelAnnounce?.();
+    this.#admission.end();
+    for (const topic of this.#topics.values()) topic.close();
+    this.#topics.clear();
+    this.#unflushed.clear();
+    this.#news.clear();
   }
 }

@@ -3,9 +3,10 @@ import { HopfairError } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { decodePubSub, type PubSubMessage } from '../wire/index.js';
 import type { MeshContext } from './context.js';
+import { FillLimits } from './flush-store.js';
 import type { Messaging, Service } from './messaging.js';
-import { Publisher } from './publisher.js';
-import { isAnswer, Subscriber } from './subscriber.js';
+import { Publisher, type PublisherOptions } from './publisher.js';
+import { Subscriber } from './subscriber.js';
 
 const SERVICE: Service = 'hopfair/pubsub';
 
@@ -13,7 +14,13 @@ export class PubSub {
   readonly publisher: Publisher;
   readonly subscriber: Subscriber;
 
-  constructor(context: MeshContext, messaging: Messaging, history?: number) {
+  /** `rttMs` tells what was measured towards a peer, if there is a session with it. */
+  constructor(
+    context: MeshContext,
+    messaging: Messaging,
+    options: PublisherOptions,
+    rttMs: (peer: PeerId) => number | undefined,
+  ) {
     const { log } = context.env;
     const send = (to: PeerId, bytes: Uint8Array): boolean => {
       try {
@@ -24,8 +31,9 @@ export class PubSub {
         return false;
       }
     };
-    this.publisher = new Publisher(context, send, history);
-    this.subscriber = new Subscriber(context, send);
+    const fills = new FillLimits();
+    this.publisher = new Publisher(context, { send, rttMs }, fills, options);
+    this.subscriber = new Subscriber(context, { send, rttMs }, fills);
     messaging.serve(SERVICE, (from, bytes) => {
       let message: PubSubMessage;
       try {
@@ -35,8 +43,7 @@ export class PubSub {
         log.warn('publication-malformed', { from, cause: error.message });
         return;
       }
-      if (isAnswer(message)) this.subscriber.onAnswer(from, message);
-      else this.publisher.onRequest(from, message);
+      this.#onMessage(context.self, from, message);
     });
     messaging.onPeer((peer, state) => {
       if (state === 'up') this.subscriber.peerUp(peer);
@@ -45,5 +52,17 @@ export class PubSub {
         this.subscriber.peerDown(peer);
       }
     });
+  }
+
+  #onMessage(self: PeerId, from: PeerId, message: PubSubMessage): void {
+    const isRequest = message.kind === 'subscribe' || message.kind === 'unsubscribe';
+    if (isRequest || (message.kind === 'fill' && message.publisher === self)) {
+      if (message.publisher === self) this.publisher.onRequest(from, message);
+    } else this.subscriber.onMessage(from, message);
+  }
+
+  close(): void {
+    this.publisher.end();
+    this.subscriber.close();
   }
 }

@@ -111,9 +111,17 @@ export type Publication =
       readonly recovered: boolean;
     };
 
+/** Whether a peer may have a topic of this node. A throw, a rejection or an answer after 5 s (`admitTimeoutMs`) refuses. */
+export type AdmitSubscriber = (peer: PeerId, name: string) => boolean | Promise<boolean>;
+
 export interface SubscribeOptions {
-  /** The first publication wanted; without it, whatever is published from now on. */
+  /**
+   * The first publication wanted; without it, whatever is published from now on. An application that keeps epoch and
+   * sequence of what it took goes on behind it after a restart.
+   */
   readonly from?: { readonly epoch: number; readonly sequence: number };
+  /** Peers that may hold what is missed, asked after those that the publisher names; 8 at most. */
+  readonly fillFrom?: readonly PeerId[];
   readonly signal?: AbortSignal;
 }
 
@@ -210,7 +218,27 @@ export interface Node extends Messaging, Pick<EventEmitter<NodeEvents>, 'on' | '
   session(peer: PeerId, options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<Session>;
   /** Publishes on `${peerId}/${name}`; returns its place in the topic. One signature per turn of the event loop. */
   publish(name: string, bytes: Uint8Array): { readonly epoch: number; readonly sequence: number };
-  /** Yields what `publisher` publishes on `publisher/name`, gaps included. */
+  /**
+   * Lets others subscribe before anything is published: topics that were neither opened nor published on do not exist for
+   * them, and their subscriptions wait. INVALID_ARGUMENT for a name above 128 bytes and for more than 1,024 topics.
+   */
+  openTopic(name: string): void;
+  /**
+   * Ends the subscription of a peer to a topic of this node. The topic gets another key, so it reads nothing that is
+   * published from now on; `admitSubscriber` decides whether it may come back. False when it was not subscribed.
+   */
+  removeSubscriber(name: string, peer: PeerId): boolean;
+  /**
+   * Yields what `publisher` publishes on `publisher/name`, or on what an alias of the roster stands for, in order, each
+   * once, gaps included. The subscription begins at once and ends with the iterator or the signal. The iterator rejects
+   * with SUBSCRIPTION_REFUSED when the publisher does not admit this node, removes it, or (retryable) has no room.
+   * Throws INVALID_ARGUMENT for a malformed topic, one that is subscribed already, and an unknown alias.
+   *
+   * @example
+   * for await (const event of node.subscribe(`${publisher}/book.BTC-PERP`, { from: position })) {
+   *   if (event.kind === 'message') position = { epoch: event.epoch, sequence: event.sequence + 1 };
+   * }
+   */
   subscribe(topic: string, options?: SubscribeOptions): AsyncIterableIterator<Publication>;
   routes(): readonly RouteSnapshot[];
   peers(): readonly PeerSnapshot[];

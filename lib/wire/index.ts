@@ -39,13 +39,23 @@ export {
 export { decodePathSetup, encodePathSetup, type PathSetup } from './path-setup.js';
 export { decodePayload, encodePayload, type PayloadValue } from './payload.js';
 export {
+  decodeContent,
   decodePubSub,
+  encodeContent,
+  encodeFlush,
+  encodeFlushHeader,
   encodePubSub,
   type Flush,
+  type FlushPlace,
+  flushNonce,
   flushSigningBody,
   MAX_FLUSH_MESSAGES,
+  MAX_HELPERS,
   MAX_TOPIC_NAME_BYTES,
   type PubSubMessage,
+  type SubscriptionRefusal,
+  TOPIC_KEY_BYTES,
+  type TopicName,
 } from './publication.js';
 export { type Receipt, receiptBytes } from './receipt.js';
 export {

@@ -12,11 +12,15 @@ import {
   dataPhase,
   dataTtl,
   dataUrgent,
+  decodeContent,
   decodeLinkState,
   decodeNeighbourFrame,
   decodePacket,
   decodePathSetup,
   decodePubSub,
+  encodeContent,
+  encodeFlush,
+  encodeFlushHeader,
   encodeLinkState,
   encodeNeighbourFrame,
   encodePacket,
@@ -82,15 +86,22 @@ const packet: Packet = {
   ],
   close: true,
 };
-const publications: PubSubMessage[] = [
-  { kind: 'subscribe', name: 'book', from: undefined },
-  { kind: 'subscribe', name: 'book', from: { epoch: 1, sequence: 2 } },
-  { kind: 'unsubscribe', name: 'book' },
-  { kind: 'subscribed', name: 'book', epoch: 1, next: 2 },
-  { kind: 'flush', name: 'book', epoch: 1, first: 2, messages: [bytes(1), bytes()], signature },
-  { kind: 'fill', name: 'book', epoch: 1, from: 2, to: 3 },
-  { kind: 'unavailable', name: 'book', epoch: 1, from: 2, to: 2 },
+const topic = { publisher: a, name: 'book' };
+const publications: Exclude<PubSubMessage, { kind: 'flush' }>[] = [
+  { kind: 'subscribe', ...topic, from: undefined },
+  { kind: 'subscribe', ...topic, from: { epoch: 1, sequence: 2 } },
+  { kind: 'unsubscribe', ...topic },
+  { kind: 'subscribed', ...topic, epoch: 1, next: 2, parent: undefined, helpers: [] },
+  { kind: 'subscribed', ...topic, epoch: 1, next: 2, parent: b, helpers: [c, d] },
+  { kind: 'fill', ...topic, late: true, epoch: 1, from: 2, to: 3 },
+  { kind: 'unavailable', ...topic, epoch: 1, from: 2, to: 2 },
+  { kind: 'key', ...topic, epoch: 1, id: 7, aead: 'AESGCM', key: new Uint8Array(32).fill(3) },
+  { kind: 'refused', ...topic, reason: 'removed' },
+  { kind: 'announce', ...topic, epoch: 1, next: 9 },
+  { kind: 'forward', ...topic, children: [b, c] },
 ];
+const flushHeader = encodeFlushHeader({ ...topic, epoch: 1, first: 2, count: 2, keyId: 7 });
+const flush = encodeFlush(flushHeader, signature, bytes(1, 2, 3));
 
 t.test('every format comes back as it was written', async t => {
   for (const frame of frames) t.same(decodeNeighbourFrame(encodeNeighbourFrame(frame)), frame, frame.kind);
@@ -98,6 +109,17 @@ t.test('every format comes back as it was written', async t => {
   t.same(decodePathSetup(encodePathSetup(setup)), setup);
   t.same(decodePacket(encodePacket(packet)), packet);
   for (const message of publications) t.same(decodePubSub(encodePubSub(message)), message, message.kind);
+  t.match(decodePubSub(flush), {
+    kind: 'flush',
+    ...topic,
+    epoch: 1,
+    first: 2,
+    count: 2,
+    keyId: 7,
+    header: flushHeader,
+  });
+  t.match(decodePubSub(flush), { signature, sealed: bytes(1, 2, 3), encoded: flush });
+  t.same(decodeContent(encodeContent([bytes(1), bytes()]), 2), [bytes(1), bytes()]);
 });
 
 t.test(
@@ -109,6 +131,7 @@ t.test(
       ['path set-up', encodePathSetup(setup), decodePathSetup],
       ['packet', encodePacket(packet), decodePacket],
       ...publications.map(message => [message.kind, encodePubSub(message), decodePubSub] as never),
+      ['flush', flush, decodePubSub],
     ];
     const refuses = (decode: (bytes: Uint8Array) => unknown, input: Uint8Array): boolean => {
       try {
