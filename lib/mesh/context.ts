@@ -44,3 +44,6 @@ export type FloodContext = Pick<
   MeshContext,
   'self' | 'env' | 'crypto' | 'identity' | 'networkId' | 'membership' | 'relay'
 >;
+
+/** What publish/subscribe needs of it. */
+export type PubSubContext = Pick<MeshContext, 'self' | 'env' | 'crypto' | 'identity' | 'networkId' | 'membership'>;

@@ -279,7 +279,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
 
   openTopic(name: string): void {
     this.#requireOpen();
-    this.#pubsub.publisher.open(name);
+    this.#pubsub.publisher.openTopic(name);
   }
 
   removeSubscriber(name: string, peer: PeerId): boolean {

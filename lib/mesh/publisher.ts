@@ -8,7 +8,7 @@ import { requireArgument } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { LIMITS } from '../limits.js';
 import { encodePubSub, MAX_TOPIC_NAME_BYTES, type PubSubMessage, type SubscriptionRefusal } from '../wire/index.js';
-import type { MeshContext } from './context.js';
+import type { PubSubContext } from './context.js';
 import type { FillLimits } from './flush-store.js';
 import { SubscriberAdmission } from './subscriber-admission.js';
 import { MAX_PUBLICATION_BYTES, type SendTo, Topic } from './topic.js';
@@ -28,7 +28,7 @@ export interface PublisherOptions {
 const MIN_ANNOUNCE_MS = 20;
 
 export class Publisher {
-  readonly #context: MeshContext;
+  readonly #context: PubSubContext;
   readonly #send: SendTo;
   readonly #rttMs: (peer: PeerId) => number | undefined;
   readonly #fills: FillLimits;
@@ -45,7 +45,7 @@ export class Publisher {
   #cancelAnnounce: Cancel | undefined;
 
   constructor(
-    context: MeshContext,
+    context: PubSubContext,
     outlet: { readonly send: SendTo; readonly rttMs: (peer: PeerId) => number | undefined },
     fills: FillLimits,
     options: PublisherOptions,
@@ -62,7 +62,7 @@ export class Publisher {
 
   publish(name: string, bytes: Uint8Array): { readonly epoch: number; readonly sequence: number } {
     requireArgument(bytes.length <= MAX_PUBLICATION_BYTES, `a publication has ${MAX_PUBLICATION_BYTES} bytes at most`);
-    const topic = this.#topics.get(name) ?? this.open(name);
+    const topic = this.#topics.get(name) ?? this.openTopic(name);
     const sequence = topic.push(bytes);
     this.#unflushed.add(topic);
     if (!this.#flushing) {
@@ -73,7 +73,7 @@ export class Publisher {
   }
 
   /** From now on the topic exists for others; those who asked for it before are answered. */
-  open(name: string): Topic {
+  openTopic(name: string): Topic {
     const known = this.#topics.get(name);
     if (known !== undefined) return known;
     const nameBytes = fromUtf8(name).length;

@@ -2,7 +2,7 @@
 import { HopfairError } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { decodePubSub, type PubSubMessage } from '../wire/index.js';
-import type { MeshContext } from './context.js';
+import type { PubSubContext } from './context.js';
 import { FillLimits } from './flush-store.js';
 import type { Messaging, Service } from './messaging.js';
 import { Publisher, type PublisherOptions } from './publisher.js';
@@ -16,7 +16,7 @@ export class PubSub {
 
   /** `rttMs` tells what was measured towards a peer, if there is a session with it. */
   constructor(
-    context: MeshContext,
+    context: PubSubContext,
     messaging: Messaging,
     options: PublisherOptions,
     rttMs: (peer: PeerId) => number | undefined,

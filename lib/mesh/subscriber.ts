@@ -6,7 +6,7 @@ import type { PeerId } from '../identity/peer-id.js';
 import { LIMITS } from '../limits.js';
 import { type Flush, flushSigningBody, type PubSubMessage } from '../wire/index.js';
 import { Alarm } from './alarm.js';
-import type { MeshContext } from './context.js';
+import type { PubSubContext } from './context.js';
 import type { FillLimits } from './flush-store.js';
 import { PublicationQueue } from './publication-queue.js';
 import { Subscription, type SubscriptionHost } from './subscription.js';
@@ -19,14 +19,14 @@ export interface SubscriberOutlet {
 }
 
 export class Subscriber {
-  readonly #context: MeshContext;
+  readonly #context: PubSubContext;
   readonly #outlet: SubscriberOutlet;
   readonly #fills: FillLimits;
   readonly #host: SubscriptionHost;
   readonly #alarm: Alarm;
   readonly #subscriptions = new Map<string, Subscription>();
 
-  constructor(context: MeshContext, outlet: SubscriberOutlet, fills: FillLimits) {
+  constructor(context: PubSubContext, outlet: SubscriberOutlet, fills: FillLimits) {
     this.#context = context;
     this.#outlet = outlet;
     this.#fills = fills;

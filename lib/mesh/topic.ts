@@ -12,7 +12,7 @@ import {
   MAX_HELPERS,
   type TopicName,
 } from '../wire/index.js';
-import type { MeshContext } from './context.js';
+import type { PubSubContext } from './context.js';
 import { FanOut } from './fan-out.js';
 import { FlushStore, type MissedRange } from './flush-store.js';
 import { type TopicKey, TopicKeys } from './topic-keys.js';
@@ -37,7 +37,7 @@ export class Topic implements TopicName {
   readonly publisher: PeerId;
   readonly name: string;
   readonly epoch: number;
-  readonly #context: MeshContext;
+  readonly #context: PubSubContext;
   readonly #options: TopicOptions;
   readonly #keys: TopicKeys;
   readonly #store: FlushStore;
@@ -50,7 +50,7 @@ export class Topic implements TopicName {
   #next = 1;
   #announced = 1;
 
-  constructor(context: MeshContext, options: TopicOptions) {
+  constructor(context: PubSubContext, options: TopicOptions) {
     this.publisher = context.self;
     this.name = options.name;
     this.epoch = options.epoch;
