@@ -31,6 +31,7 @@ export {
   type PeerId,
   type PeerLabels,
   parsePeerId,
+  parseRosterTrust,
   publicKeyOf,
   type Roster,
   type RosterChange,

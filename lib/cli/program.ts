@@ -7,6 +7,7 @@ import { EXIT, type ExitCode } from './exit-code.js';
 import { createIdentity, showIdentity } from './identity.js';
 import { type MeshOptions, showPeers, showRoutes, showWhy } from './mesh.js';
 import type { Output } from './output.js';
+import { addRosterCommands } from './roster.js';
 import { verifyFiles } from './verify.js';
 
 interface JsonOption {
@@ -62,6 +63,10 @@ export async function run(
     .action(async (file: string, options: JsonOption) => {
       code = await showIdentity(crypto, file, options.json === true, output);
     });
+
+  addRosterCommands(program, crypto, output, outcome => {
+    code = outcome;
+  });
 
   program
     .command('committee')
@@ -129,6 +134,8 @@ const ADVICE: Partial<Record<string, string>> = {
   DIAL_FAILED: 'Start the node with serveNodeView, or check host and port of --url.',
   TIMEOUT: 'The node is busy or stopped; try again, or look at its process.',
   INVALID_STATE: 'Choose another name.',
+  EEXIST: 'Nothing is overwritten: choose another name.',
+  ROSTER_INVALID: 'Nobody would take it. Mend what is said above, and have it signed again.',
 };
 
 function explain(error: unknown, output: Output): ExitCode {

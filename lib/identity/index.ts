@@ -32,4 +32,5 @@ export {
   verifyRoster,
 } from './roster.js';
 export { type RosterChange, RosterMembership, type RosterMembershipOptions } from './roster-membership.js';
+export { parseRosterTrust } from './roster-trust.js';
 export { type SignatureContext, type SignatureKind, signingBytes, verifySignature } from './signing.js';

@@ -10,6 +10,12 @@ export type { NodeStore, Stored } from '../store.js';
 export { type DataFolderLock, lockDataFolder } from './data-folder-lock.js';
 export { type Disk, type FileLogOptions, LOG_FILE_NAME, openFileLog } from './file-log.js';
 export { type FileStoreOptions, openFileStore, type StoreDisk } from './file-store.js';
+export {
+  type IdentityFileTools,
+  type LoadIdentityOptions,
+  readIdentityFile,
+  readOrCreateIdentityFile,
+} from './identity-file.js';
 export type { LogStore, OpenedLog } from './interface.js';
 export { memoryLog } from './memory-log.js';
 export { memoryStore } from './memory-store.js';
