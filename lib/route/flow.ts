@@ -69,8 +69,11 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
   }
 
   hasRoom(trafficClass: TrafficClass): boolean {
-    const excess = trafficClass === 'critical' ? CRITICAL_EXCESS_BYTES : 0;
-    return this.active !== undefined && this.active.window.room + excess > 0;
+    const { active } = this;
+    if (active === undefined) return false;
+    const { window } = active;
+    if (trafficClass === 'bulk') return window.bulkRoom > 0;
+    return window.room + (trafficClass === 'critical' ? CRITICAL_EXCESS_BYTES : 0) > 0;
   }
 
   /** How many bytes the path may have unreceipted; undefined when there is no such path. */
