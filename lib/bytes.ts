@@ -52,8 +52,9 @@ export class Writer {
   #view: DataView;
   #length = 0;
 
-  constructor(capacity = 256) {
-    this.#buffer = new Uint8Array(capacity);
+  /** Into a buffer of this capacity, or into this one, which must be the whole of its memory. */
+  constructor(into: number | Uint8Array = 256) {
+    this.#buffer = typeof into === 'number' ? new Uint8Array(into) : into;
     this.#view = new DataView(this.#buffer.buffer);
   }
 
@@ -139,7 +140,7 @@ export class Writer {
     return this.#buffer.slice(0, this.#length);
   }
 
-  /** What was written, without a copy: the writer must not be used any more. */
+  /** What was written, as a view: the writer must not be used any more. */
   take(): Uint8Array {
     return this.#buffer.subarray(0, this.#length);
   }

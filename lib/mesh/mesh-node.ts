@@ -54,6 +54,8 @@ import type {
 
 type StateHandler = (peer: PeerId, state: 'up' | 'down') => void;
 
+const PLAIN: SendOptions = {};
+const MESSAGE_TOO_LARGE = `a message has ${LIMITS.maxApplicationMessageBytes} bytes at most`;
 const IDLE_CHECK_MS = 10_000;
 const SESSION_TIMEOUT_MS = 10_000;
 
@@ -73,6 +75,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   readonly #stateHandlers = new Set<StateHandler>();
   readonly #progress = new Progress();
   readonly #sessions = new Map<PeerId, SessionHandle>();
+  #checkedService: Service | undefined;
   #cancelIdleCheck: Cancel | undefined;
   #state: 'open' | 'draining' | 'closed' = 'open';
 
@@ -177,17 +180,25 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
 
   // ---------------------------------------------------------------- Messaging
 
-  send(to: PeerId, service: Service, bytes: Uint8Array, options: SendOptions = {}): boolean {
+  send(to: PeerId, service: Service, bytes: Uint8Array, options: SendOptions = PLAIN): boolean {
     this.#requireOpen();
-    requireService(service);
-    requireSendOptions(options);
-    requireArgument(to !== this.self, 'a node does not send to itself');
-    requireArgument(
-      bytes.length <= LIMITS.maxApplicationMessageBytes,
-      `a message has ${LIMITS.maxApplicationMessageBytes} bytes at most`,
-    );
-    this.#requireAdmitted(to);
-    return this.#links.open(to).send(service, bytes, options);
+    // Most messages are like the one before: what was checked then is not checked again.
+    if (service !== this.#checkedService) {
+      requireService(service);
+      this.#checkedService = service;
+    }
+    if (options !== PLAIN) requireSendOptions(options);
+    if (bytes.length > LIMITS.maxApplicationMessageBytes) throw new HopfairError('INVALID_ARGUMENT', MESSAGE_TOO_LARGE);
+    return this.#linkTo(to).send(service, bytes, options);
+  }
+
+  /** A session that is up is closed within a second when its peer is not admitted any more. */
+  #linkTo(peer: PeerId): PeerLink {
+    const link = this.#links.get(peer);
+    if (link?.up) return link;
+    requireArgument(peer !== this.self, 'a node does not send to itself');
+    this.#requireAdmitted(peer);
+    return this.#links.open(peer);
   }
 
   serve(service: Service, handler: (from: PeerId, bytes: Uint8Array) => void): Cancel {

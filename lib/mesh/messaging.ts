@@ -36,13 +36,15 @@ export interface SendOptions {
   readonly paths?: number;
 }
 
+const PATHS = `paths is 1 to ${LIMITS.maxPathsPerMessage}`;
+
 /** Throws INVALID_ARGUMENT. */
 export function requireSendOptions({ class: trafficClass, ttlMs, ordered, paths }: SendOptions): void {
   requireArgument(trafficClass === undefined || CLASSES.includes(trafficClass), 'class is critical, normal or bulk');
   requireArgument(ttlMs === undefined || (Number.isFinite(ttlMs) && ttlMs > 0), 'ttlMs is a positive number');
   requireArgument(ttlMs === undefined || ordered !== true, 'a message that may expire cannot be ordered');
   const isCount = paths === undefined || (Number.isInteger(paths) && paths >= 1 && paths <= LIMITS.maxPathsPerMessage);
-  requireArgument(isCount, `paths is 1 to ${LIMITS.maxPathsPerMessage}`);
+  requireArgument(isCount, PATHS);
 }
 
 export interface Messaging {

@@ -7,17 +7,9 @@ import type { Instant } from '../env.js';
 import { LIMITS } from '../limits.js';
 import { FIRST_LIMIT, messageCost } from './credit.js';
 import { Fifo } from './fifo.js';
-import { CLASSES, type DeliveryClass, type Service } from './messaging.js';
+import { CLASSES, type DeliveryClass, type SendOptions, type Service } from './messaging.js';
 import { type Lane, LiveMessages, type OutMessage, type OutStream, type Parcel } from './out-message.js';
 import { ParcelMaker } from './parcel-maker.js';
-
-export interface Posting {
-  readonly class: DeliveryClass;
-  readonly ordered: boolean;
-  readonly paths: number;
-  /** Undefined for what is reliable. */
-  readonly expiresAt: Instant | undefined;
-}
 
 export class Outbox {
   /** By class and number of paths; most are never made. */
@@ -37,16 +29,15 @@ export class Outbox {
   }
 
   /** False, having queued nothing, when the queue is full, or that of the service while its receiver takes nothing. */
-  push(service: Service, bytes: Uint8Array, posting: Posting): boolean {
+  push(service: Service, bytes: Uint8Array, options: SendOptions, expiresAt: Instant | undefined): boolean {
     const cost = messageCost(bytes.length);
     if (this.#bytes + cost > LIMITS.maxSessionQueueBytes) return false;
     const stream = this.#stream(service);
-    const { expiresAt } = posting;
     if (expiresAt === undefined && stream.queued + cost > stream.limit + LIMITS.serviceBacklogBytes) return false;
     const message: OutMessage = {
       stream,
-      lane: this.#lane(posting.class, posting.paths),
-      numbering: expiresAt !== undefined ? 'expiring' : posting.ordered ? 'ordered' : 'unordered',
+      lane: this.#lane(options.class ?? 'normal', options.paths ?? 1),
+      numbering: expiresAt !== undefined ? 'expiring' : options.ordered === false ? 'unordered' : 'ordered',
       bytes,
       expiresAt,
       sequence: 0,

@@ -161,10 +161,8 @@ export class PeerLink implements SessionHost {
 
   send(service: Service, bytes: Uint8Array, options: SendOptions): boolean {
     const { clock } = this.#context.env;
-    this.lastUsedAt = clock.now();
-    const expiresAt = options.ttlMs === undefined ? undefined : after(this.lastUsedAt, options.ttlMs);
-    const { class: trafficClass = 'normal', ordered = true, paths = 1 } = options;
-    if (!this.outbox.push(service, bytes, { class: trafficClass, ordered, paths, expiresAt })) {
+    const expiresAt = options.ttlMs === undefined ? undefined : after(clock.now(), options.ttlMs);
+    if (!this.outbox.push(service, bytes, options, expiresAt)) {
       this.#refused = true;
       return false;
     }
@@ -179,6 +177,7 @@ export class PeerLink implements SessionHost {
   /** One turn's messages leave together. */
   readonly #flush = (): void => {
     this.#flushing = false;
+    this.lastUsedAt = this.#context.env.clock.now();
     this.#succession.carrier?.pump();
   };
 

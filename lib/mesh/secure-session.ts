@@ -2,7 +2,6 @@
  * One end-to-end session: the keys of one handshake, the paths that carry it, and the flow that chooses among them
  * (overlay.md points 5 and 6). How one session takes over from another is in succession.ts.
  */
-import { concat } from '../bytes.js';
 import type { HandshakeResult } from '../channel/types.js';
 import type { Instant } from '../env.js';
 import { HopfairError } from '../errors.js';
@@ -16,29 +15,25 @@ import {
   dataPath,
   dataUrgent,
   decodePacket,
-  encodePacket,
-  NO_TTL,
   type Packet,
   type PathCloseReason,
   type Receipt,
   type Run,
-  receiptBytes,
 } from '../wire/index.js';
 import { Alarm } from './alarm.js';
 import type { MeshContext } from './context.js';
 import type { Reception } from './inbox.js';
-import { chunksOf, emptyParcel, headerTtlMs, type Parcel } from './out-message.js';
+import { emptyParcel, type Parcel } from './out-message.js';
 import type { Outbox } from './outbox.js';
 import { OwedReceipts } from './owed-receipts.js';
+import { PacketSealer, type SealerHost } from './packet-sealer.js';
 import type { PathEnd } from './path-end.js';
 import { SessionKeys } from './session-keys.js';
-import { count, type SessionTraffic } from './session-traffic.js';
+import { count } from './session-traffic.js';
 
 /** The owner of a session: it outlives it. */
-export interface SessionHost {
+export interface SessionHost extends SealerHost {
   readonly outbox: Outbox;
-  readonly runId: Uint8Array;
-  readonly traffic: SessionTraffic;
   /** Whether this one, of all sessions of its owner, takes what is new. */
   carries(session: SecureSession): boolean;
   /** The peer said who it is in this session: from now on chunks may be sent, and will come. */
@@ -47,8 +42,6 @@ export interface SessionHost {
   onRun(run: Run, now: Instant): Reception;
   /** The peer takes more of a service. */
   onCredit(credit: Credit): void;
-  /** What the peer is to be told of the credit of this service; undefined when nothing came for it. */
-  creditOf(service: string): number | undefined;
   /** Room was made in the outbox. */
   onSettled(): void;
   onRoute(event: RouteEvent): void;
@@ -75,6 +68,7 @@ interface SessionPath {
 }
 
 export const SESSION_TAG_BYTES = 8;
+const NOTHING: readonly Receipt[] = [];
 /** Receipts of a full window are asked for so often, or it would open only when the other end has waited long enough. */
 const ASKS_PER_WINDOW = 4;
 /** A path without traffic is probed before relays forget its label. */
@@ -94,11 +88,11 @@ export class SecureSession {
   readonly #keys: SessionKeys;
   readonly #host: SessionHost;
   readonly #paths = new Map<number, SessionPath>();
+  readonly #sealer: PacketSealer;
   readonly #receipts: OwedReceipts;
   readonly #alarm: Alarm;
   #nextPathId = 0;
   #helloHeard = false;
-  #helloReceipted = false;
   #closed = false;
   #flushing = false;
   #pumping = false;
@@ -117,6 +111,7 @@ export class SecureSession {
       quarantine,
       suspicion: context.suspicion,
     });
+    this.#sealer = new PacketSealer(this.#keys, context.env.clock, host, this.#submitEmpty);
     this.#receipts = new OwedReceipts(path => this.#otherPath(path));
     this.#alarm = new Alarm(context.env.clock, () => this.#onAlarm());
   }
@@ -180,7 +175,7 @@ export class SecureSession {
     const operators = end.route.map(relay => membership.labels(relay).operator ?? '');
     this.#drive({ kind: 'path-up', path: { id, route: end.route, operators, rttHintMs } });
     // The first packet tells the other end who we are; it is repeated until it is receipted.
-    if (this.#paths.size === 1 && !this.#helloReceipted) this.#submitEmpty();
+    if (this.#paths.size === 1 && !this.#sealer.helloReceipted) this.#submitEmpty();
     this.#host.onPathUp(this);
     this.pump();
   }
@@ -204,7 +199,7 @@ export class SecureSession {
 
   /** A sealed packet that proves, in the set-up of a path, that its sender has the keys of this session. */
   sealJoin(id: number, end: PathEnd): Uint8Array {
-    return this.#seal(id, end, this.#packetOf([]), false);
+    return this.#sealer.seal(end, id, this.flow.allotPacket(id), NOTHING, false);
   }
 
   /** Opens what `sealJoin` made; the path number that it names, or undefined when it proves nothing. */
@@ -294,24 +289,8 @@ export class SecureSession {
   #transmit(effect: Extract<FlowEffect<Parcel>, { kind: 'transmit' }>, now: Instant): void {
     const path = this.#paths.get(effect.path);
     if (path === undefined) return;
-    const { payload, packet: number } = effect;
-    const receipts = this.#receipts.take(path.id, now);
-    const packet: Packet = {
-      elicits: true,
-      atOnce: this.#asksAtOnce(path, payload.bytes) || effect.receiptAtOnce,
-      hello: this.#hello,
-      receipts,
-      credits: this.#creditsOf(payload),
-      chunks: chunksOf(payload, now),
-      runs: payload.runs,
-      close: false,
-    };
-    const urgent = payload.class === 'critical';
-    const header = this.#header(path.end, path.id, number, urgent, headerTtlMs(payload, now), now);
-    const sealed = this.#keys.seal(path.id, number, header, encodePacket(packet));
-    count(this.#host.traffic[effect.copy], header.length + sealed.length);
-    for (const receipt of receipts) this.#host.traffic.receipts.bytes += receiptBytes(receipt);
-    path.end.send(header, sealed, urgent ? 'urgent' : payload.class);
+    const atOnce = this.#asksAtOnce(path, effect.payload.bytes) || effect.receiptAtOnce;
+    this.#sealer.send(path.end, effect, this.#receipts.take(path.id, now), atOnce, now);
   }
 
   /** A window that is full opens only with receipts. */
@@ -321,37 +300,6 @@ export class SecureSession {
     if (window === undefined || path.unaskedBytes < window / ASKS_PER_WINDOW) return false;
     path.unaskedBytes = 0;
     return true;
-  }
-
-  #creditsOf({ credits }: Parcel): readonly Credit[] {
-    return credits.flatMap(service => {
-      const limit = this.#host.creditOf(service);
-      return limit === undefined ? [] : [{ service, limit }];
-    });
-  }
-
-  /** Takes the next key first, when that is due: the header names the phase. */
-  #header(end: PathEnd, id: number, packet: number, urgent: boolean, ttlMs: number, now: Instant): Uint8Array {
-    // The peer must receipt something of the new phase before the next; most often that is data, but not always.
-    if (this.#keys.rekeyIfDue(now)) this.#context.env.clock.defer(this.#submitEmpty);
-    return end.header(id, packet, urgent, this.#keys.phase, ttlMs);
-  }
-
-  get #hello(): Uint8Array | undefined {
-    return this.#helloReceipted ? undefined : this.#host.runId;
-  }
-
-  /** A packet of receipts, or of nothing. */
-  #packetOf(receipts: readonly Receipt[], close = false): Packet {
-    const nothing = { elicits: false, atOnce: false, credits: [], chunks: [], runs: [] };
-    return { ...nothing, hello: this.#hello, receipts, close };
-  }
-
-  /** Seals a packet that asks for no receipt. */
-  #seal(id: number, end: PathEnd, packet: Packet, urgent: boolean): Uint8Array {
-    const number = this.flow.allotPacket(id);
-    const header = this.#header(end, id, number, urgent, NO_TTL, this.#context.env.clock.now());
-    return concat(header, this.#keys.seal(id, number, header, encodePacket(packet)));
   }
 
   // ---------------------------------------------------------------- receiving
@@ -420,7 +368,7 @@ export class SecureSession {
 
   /** A receipt that came over another path settles what it names, and says nothing about the path itself. */
   #onReceipt({ path, ranges, delayMs }: Receipt, over: number, now: Instant): void {
-    this.#helloReceipted = true;
+    this.#sealer.helloReceipted = true;
     this.#keys.onReceipt(path, ranges[0]?.last ?? 0);
     this.#driveAt(path === over ? { kind: 'receipt', path, ranges, delayMs } : { kind: 'arrived', path, ranges }, now);
   }
@@ -447,8 +395,8 @@ export class SecureSession {
     const now = this.#context.env.clock.now();
     for (let id = this.#receipts.nextPath(now); id !== undefined; id = this.#receipts.nextPath(now)) {
       const path = this.#paths.get(id);
-      const packet = this.#packetOf(this.#receipts.take(id, now));
-      if (path !== undefined) count(this.#host.traffic.receipts, this.#sendUntracked(path, packet));
+      const receipts = this.#receipts.take(id, now);
+      if (path !== undefined) count(this.#host.traffic.receipts, this.#sendUntracked(path, receipts, false));
     }
     this.#alarm.set(this.#receipts.deadline);
   }
@@ -461,9 +409,9 @@ export class SecureSession {
   }
 
   /** The length of the frame. */
-  #sendUntracked(path: SessionPath, packet: Packet): number {
-    const frame = this.#seal(path.id, path.end, packet, true);
-    path.end.send(frame.subarray(0, DATA_HEADER_BYTES), frame.subarray(DATA_HEADER_BYTES), 'urgent');
+  #sendUntracked({ id, end }: SessionPath, receipts: readonly Receipt[], close: boolean): number {
+    const frame = this.#sealer.seal(end, id, this.flow.allotPacket(id), receipts, close);
+    end.send(frame.subarray(0, DATA_HEADER_BYTES), frame.subarray(DATA_HEADER_BYTES), 'urgent');
     return frame.length;
   }
 
@@ -496,7 +444,7 @@ export class SecureSession {
   end(reason: PathCloseReason, tell: boolean): Parcel[] {
     if (this.#closed) return [];
     if (tell) {
-      for (const path of this.#paths.values()) this.#sendUntracked(path, this.#packetOf([], true));
+      for (const path of this.#paths.values()) this.#sendUntracked(path, NOTHING, true);
     }
     this.#closed = true;
     this.#alarm.stop();

@@ -23,9 +23,6 @@ export interface Receipt {
 const MAX_RANGES = 32;
 const MAX_PATH = 15;
 const DELAY_UNITS_PER_MS = 100;
-/** The largest receipt: path, delay, count, and a first and a last number of 8 bytes for each range. */
-export const MAX_RECEIPT_BYTES: number = 1 + 2 + 1 + MAX_RANGES * 16;
-
 export function writeReceipt(writer: Writer, { path, delayMs, ranges }: Receipt): void {
   writer.u8(path).u16(Math.min(Math.round(delayMs * DELAY_UNITS_PER_MS), 0xffff));
   writer.u8(ranges.length);

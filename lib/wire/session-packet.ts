@@ -2,7 +2,7 @@
 import { fromUtf8, Reader, toUtf8, Writer } from '../bytes.js';
 import { HopfairError } from '../errors.js';
 import { LIMITS } from '../limits.js';
-import { MAX_RECEIPT_BYTES, type Receipt, readReceipt, writeReceipt } from './receipt.js';
+import { type Receipt, readReceipt, writeReceipt } from './receipt.js';
 
 /**
  * How a message is numbered at its receiver: in the order of its service, in the service but delivered as it comes, or
@@ -79,19 +79,9 @@ export const chunkOverheadBytes = (service: string): number => 1 + 1 + service.l
 export const runOverheadBytes = (service: string): number => 1 + 1 + service.length + 8 + 2;
 export const RUN_MESSAGE_OVERHEAD_BYTES = 2;
 
-function capacityOf({ receipts, credits, chunks, runs }: Packet): number {
-  let bytes = 1 + 1 + RUN_ID_BYTES + 1 + receipts.length * (1 + MAX_RECEIPT_BYTES);
-  for (const { service } of credits) bytes += 1 + 1 + service.length + 8;
-  for (const chunk of chunks) bytes += chunkOverheadBytes(chunk.service) + chunk.bytes.length;
-  for (const run of runs) {
-    bytes += runOverheadBytes(run.service);
-    for (const message of run.messages) bytes += RUN_MESSAGE_OVERHEAD_BYTES + message.length;
-  }
-  return bytes;
-}
-
-export function encodePacket(packet: Packet): Uint8Array {
-  const writer = new Writer(capacityOf(packet));
+/** A view of `into`, the whole of some memory, or of other memory when the packet is larger. */
+export function encodePacket(packet: Packet, into: Uint8Array = new Uint8Array(256)): Uint8Array {
+  const writer = new Writer(into);
   writer.u8((packet.elicits ? ELICITS : 0) | (packet.atOnce ? AT_ONCE : 0));
   if (packet.hello !== undefined) writer.u8(HELLO).raw(packet.hello);
   for (const receipt of packet.receipts) writeReceipt(writer.u8(RECEIPT), receipt);
