@@ -9,12 +9,12 @@ import {
   createNode,
   type DeliveryClass,
   explain,
-  type Node,
   type PeerId,
   type RouteEvent,
   type RouteSnapshot,
   type Session,
 } from '../../lib/index.js';
+import { MeshNode } from '../../lib/mesh/index.js';
 import { tcpTransport } from '../../transports/tcp.js';
 import { monotonicMs } from './clock.js';
 import { type Arrivals, Ledger, MESSAGE_BYTES, numbered } from './numbered.js';
@@ -43,6 +43,7 @@ export type NodeRequest =
   | { readonly kind: 'received' }
   | { readonly kind: 'arrivals' }
   | { readonly kind: 'view'; readonly peer: PeerId }
+  | { readonly kind: 'counters'; readonly peer: PeerId }
   | { readonly kind: 'behave'; readonly behaviour: Behaviour }
   | { readonly kind: 'forwarded' }
   /** The application keeps its event loop busy for that long, every so often. */
@@ -56,13 +57,27 @@ export interface Sent {
   readonly via: readonly string[];
 }
 
+/** What a node counted since its start. */
+export interface Counters {
+  /** Packets that carry messages to the peer: those that are the only one, and those that are one more. */
+  readonly firstPackets: number;
+  readonly copiedPackets: number;
+  /** Frames about links and paths, of the neighbour with most of them, both directions. */
+  readonly controlBytes: number;
+}
+
 export interface NodeAnswers {
   readonly start: { readonly addresses: readonly string[] };
   readonly sent: Sent;
   readonly 'stop-sending': Sent;
   readonly received: { readonly count: number };
   readonly arrivals: Arrivals;
-  readonly view: { readonly routes: readonly RouteSnapshot[]; readonly why: string };
+  readonly view: {
+    readonly routes: readonly RouteSnapshot[];
+    readonly cheapest: PeerId | undefined;
+    readonly why: string;
+  };
+  readonly counters: Counters;
   readonly behave: { readonly atMs: number };
   readonly forwarded: Forwarded;
 }
@@ -77,10 +92,10 @@ export interface NodeEvent {
 
 const operator = new Operator();
 const ledger = new Ledger();
-let node: Node | undefined;
+let node: MeshNode | undefined;
 let traffic: Traffic | undefined;
 
-async function start({ networkId, seeds, members, listen, dial, relayTo }: NodeConfig): Promise<Node> {
+async function start({ networkId, seeds, members, listen, dial, relayTo }: NodeConfig): Promise<MeshNode> {
   operator.destination = relayTo;
   const made = await createNode({
     identity: createIdentity({
@@ -94,6 +109,7 @@ async function start({ networkId, seeds, members, listen, dial, relayTo }: NodeC
     peers: dial,
     relay: relayTo === undefined ? false : { onForward: frame => operator.onForward(frame) },
   });
+  if (!(made instanceof MeshNode)) throw new Error('a node that has counters was expected');
   made.on('route', event => {
     const told: NodeEvent = { kind: 'route', event, text: explain(event), atMs: monotonicMs() };
     tellParent(told);
@@ -149,7 +165,21 @@ async function receive(session: Session): Promise<void> {
   for await (const message of session.messages()) ledger.take(message, monotonicMs());
 }
 
-async function untilRoutes(started: Node, peer: PeerId, routes: number, timeoutMs: number): Promise<void> {
+function countersOf(counted: MeshNode, peer: PeerId): Counters {
+  const { sessions, neighbours } = counted.diagnostics();
+  const { first, duplicate, hedge, retransmission } = sessions.get(peer) ?? {};
+  const copies = [duplicate, hedge, retransmission];
+  return {
+    firstPackets: first?.packets ?? 0,
+    copiedPackets: copies.reduce((sum, copy) => sum + (copy?.packets ?? 0), 0),
+    controlBytes: [...neighbours.values()].reduce(
+      (most, { controlSentBytes, controlReceivedBytes }) => Math.max(most, controlSentBytes + controlReceivedBytes),
+      0,
+    ),
+  };
+}
+
+async function untilRoutes(started: MeshNode, peer: PeerId, routes: number, timeoutMs: number): Promise<void> {
   await started.session(peer, { timeoutMs });
   const deadline = monotonicMs() + timeoutMs;
   const paths = (): number => started.routes().filter(route => route.flow === peer).length;
@@ -195,8 +225,11 @@ answerRequests<NodeRequest>(async request => {
       return ledger.arrivals satisfies NodeAnswers['arrivals'];
     case 'view': {
       const routes = node.routes().filter(route => route.flow === request.peer);
-      return { routes, why: node.why(request.peer) } satisfies NodeAnswers['view'];
+      const [cheapest] = node.explain(request.peer).candidates;
+      return { routes, cheapest: cheapest?.route[0], why: node.why(request.peer) } satisfies NodeAnswers['view'];
     }
+    case 'counters':
+      return countersOf(node, request.peer);
     case 'behave':
       return operator.behave(request.behaviour) satisfies NodeAnswers['behave'];
     case 'forwarded':

@@ -1,7 +1,7 @@
 /** What one run came to, out of what its processes tell. Pure. */
 import type { PeerId } from '../../lib/index.js';
 import type { Lateness } from './delay-line.js';
-import type { NodeEvent, Sent } from './node-process.js';
+import type { Counters, NodeEvent, Sent } from './node-process.js';
 import type { Arrivals } from './numbered.js';
 import type { Forwarded } from './operator.js';
 
@@ -11,6 +11,7 @@ export interface Traffic {
   readonly linkBytes: Readonly<Record<string, number>>;
   /** Of the relays that could be asked. */
   readonly forwarded: readonly Forwarded[];
+  readonly source: Counters;
 }
 
 interface Period {
@@ -35,16 +36,21 @@ export interface Observation {
   readonly ptoMs: number;
   readonly alternateOneWayMs: number;
   readonly lateness: Lateness;
+  /** The first relay of the cheapest candidate at the end. */
+  readonly cheapest: PeerId | undefined;
   readonly why: string;
   readonly busy?: Period;
   readonly idle?: Period;
 }
 
-/** Rates of a healthy run: of links as the proxy counts bytes, of data as the relays count frames. */
+/** Rates of a healthy run. */
 export interface Overhead {
-  /** Frames of data beyond one per message. */
+  /** Packets with copies of messages, for each that carries one for the first time. */
   readonly duplicatesShare: number;
+  /** As relays count them: nothing but receipts goes from the destination to the source. */
   readonly receiptBytesPerSecond: number;
+  /** Of the source's link with most of them, both directions. */
+  readonly controlBytesPerSecond: number;
   /** All bytes of both directions of the busiest link. */
   readonly linkBytesPerSecond: number;
   /** Of the busiest link, while nothing is sent. */
@@ -140,21 +146,22 @@ export function resultOf(seen: Observation): RunResult {
     proxyLateP50Ms: round(seen.lateness.p50Ms),
     proxyLateP99Ms: round(seen.lateness.p99Ms),
     proxyLateMaxMs: round(seen.lateness.maxMs),
-    ...(seen.busy && seen.idle && { overhead: overheadOf(seen, seen.busy, seen.idle) }),
-    isCheapest: bad.startsWith(/^candidates: (\w+)/.exec(seen.why)?.[1] ?? '?'),
+    ...(seen.busy && seen.idle && { overhead: overheadOf(seen.busy, seen.idle) }),
+    isCheapest: seen.cheapest === bad,
     why: seen.why,
   };
 }
 
-function overheadOf({ sent }: Observation, busy: Period, idle: Period): Overhead {
+function overheadOf(busy: Period, idle: Period): Overhead {
   const seconds = (busy.after.atMs - busy.before.atMs) / 1_000;
   const sum = (pick: (forwarded: Forwarded) => number): number =>
     busy.after.forwarded.reduce((total, one) => total + pick(one), 0) -
     busy.before.forwarded.reduce((total, one) => total + pick(one), 0);
-  const messages = sent.atMs.filter(atMs => atMs >= busy.before.atMs && atMs < busy.after.atMs).length;
+  const since = (pick: (counters: Counters) => number): number => pick(busy.after.source) - pick(busy.before.source);
   return {
-    duplicatesShare: round(sum(one => one.toDestination.frames) / messages - 1),
+    duplicatesShare: round(since(one => one.copiedPackets) / since(one => one.firstPackets)),
     receiptBytesPerSecond: round(sum(one => one.toSource.bytes) / seconds),
+    controlBytesPerSecond: round(since(one => one.controlBytes) / seconds),
     linkBytesPerSecond: busiest(busy),
     idleBytesPerSecond: busiest(idle),
   };

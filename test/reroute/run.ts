@@ -4,7 +4,7 @@ import type { DeliveryClass } from '../../lib/index.js';
 import { Child } from './child.js';
 import { monotonicMs } from './clock.js';
 import { Diamond, type RelayName } from './diamond.js';
-import type { NodeAnswers, NodeEvent, Sent } from './node-process.js';
+import type { Counters, NodeAnswers, NodeEvent, Sent } from './node-process.js';
 import type { Forwarded } from './operator.js';
 import type { ProxyAnswers, ProxyRequest } from './proxy-process.js';
 import { type RunResult, resultOf, type Traffic } from './result.js';
@@ -97,12 +97,24 @@ class Run {
       diamond.signal(bad, 'SIGCONT');
       await sleep(THAWED_MS);
     }
-    const why = (await diamond.view()).why;
+    const { cheapest, why } = await diamond.view();
     const sent = await diamond.ask<Sent>('source', { kind: 'stop-sending' });
     const arrivals = await diamond.settle(sent.count, SETTLE_MS);
     const lateness = await this.#proxy.ask<ProxyAnswers['lateness']>({ kind: 'lateness' });
     return resultOf({
-      ...{ scenario: scenario.name, run, rttMs, ratePerSecond, faultAtMs, endedAtMs, sent, arrivals, lateness, why },
+      ...{
+        scenario: scenario.name,
+        run,
+        rttMs,
+        ratePerSecond,
+        faultAtMs,
+        endedAtMs,
+        sent,
+        arrivals,
+        lateness,
+        cheapest,
+        why,
+      },
       ...{ events: this.#events, bad: diamond.peers[bad], isFault: scenario.fault.kind !== 'none' },
       ptoMs: active.ptoMs,
       alternateOneWayMs: (standby?.rttMs ?? Number.NaN) / 2,
@@ -164,11 +176,16 @@ class Run {
 
   /** What has passed so far, except at a relay that cannot answer. */
   async #traffic(mute?: RelayName): Promise<Traffic> {
-    const bytes = await this.#proxy.ask<ProxyAnswers['bytes']>({ kind: 'bytes' });
-    const forwarded = RELAYS.filter(relay => relay !== mute).map(relay =>
-      this.#diamond.ask<Forwarded>(relay, { kind: 'forwarded' }),
+    const diamond = this.#diamond;
+    const asked = RELAYS.filter(relay => relay !== mute).map(relay =>
+      diamond.ask<Forwarded>(relay, { kind: 'forwarded' }),
     );
-    return { atMs: monotonicMs(), linkBytes: bytes, forwarded: await Promise.all(forwarded) };
+    return {
+      linkBytes: await this.#proxy.ask<ProxyAnswers['bytes']>({ kind: 'bytes' }),
+      forwarded: await Promise.all(asked),
+      source: await diamond.ask<Counters>('source', { kind: 'counters', peer: diamond.peers.destination }),
+      atMs: monotonicMs(),
+    };
   }
 
   async #idle(): Promise<{ readonly before: Traffic; readonly after: Traffic }> {

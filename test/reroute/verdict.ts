@@ -117,8 +117,9 @@ function verdictsOf(scenario: Scenario, runs: readonly RunResult[], p95: number)
 function overheadVerdicts({ overhead }: RunResult): Verdict[] {
   if (overhead === undefined) return [];
   return [
-    judge('R6', 'frames of data beyond one per message, share', overhead.duplicatesShare, 0.05),
+    judge('R6', 'packets with copies, share', overhead.duplicatesShare, 0.05),
     judge('R6', 'bytes of receipts per second and flow', overhead.receiptBytesPerSecond, 12_000),
+    judge('R6', 'bytes of control per second and link', overhead.controlBytesPerSecond, 1_500),
     judge('R6', 'bytes per second and link when idle', overhead.idleBytesPerSecond, 150),
   ];
 }

@@ -42,7 +42,7 @@ function observed(change: Partial<Observation> = {}): Observation {
   const atMs = Array.from({ length: 400 }, (_, i) => i * 10);
   return {
     ...{ scenario: 'drop', run: 1, rttMs: 12, ratePerSecond: 100, bad: A, isFault: true, lateness },
-    ...{ faultAtMs: 1_000, endedAtMs: 4_000, ptoMs: 19, alternateOneWayMs: 6, why: 'candidates: hf1a… (3 ms)' },
+    ...{ faultAtMs: 1_000, endedAtMs: 4_000, ptoMs: 19, alternateOneWayMs: 6, cheapest: A, why: '' },
     sent: { count: 400, atMs, via: atMs.map(at => (at < 1_050 ? A : B)) },
     arrivals: {
       oneWayMs: atMs.map(at => (at >= 1_000 && at < 1_050 ? 29 : 6)),
@@ -100,13 +100,19 @@ t.test('R5 and R8: switches per minute and the share of messages on the relay', 
 
 t.test('R4 and R6: a healthy run without a switch passes, with one it does not', async t => {
   const overhead = {
-    ...{ duplicatesShare: 0.03, receiptBytesPerSecond: 9_000, linkBytesPerSecond: 1, idleBytesPerSecond: 100 },
+    ...{ duplicatesShare: 0.03, receiptBytesPerSecond: 9_000, controlBytesPerSecond: 1_000 },
+    ...{ linkBytesPerSecond: 1, idleBytesPerSecond: 100 },
   };
   const healthy = { ...resultOf(observed({ isFault: false, events: [] })), overhead };
   t.equal(summaryOf(scenario('healthy'), [healthy]).pass, true);
   for (const change of [
     { falseReroutes: 1 },
-    ...[{ duplicatesShare: 0.06 }, { receiptBytesPerSecond: 12_001 }, { idleBytesPerSecond: 151 }].map(worse => ({
+    ...[
+      { duplicatesShare: 0.06 },
+      { receiptBytesPerSecond: 12_001 },
+      { idleBytesPerSecond: 151 },
+      { controlBytesPerSecond: 1_501 },
+    ].map(worse => ({
       overhead: { ...overhead, ...worse },
     })),
   ]) {
