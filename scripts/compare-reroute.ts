@@ -30,7 +30,7 @@ const USAGE = `usage: npm run compare:reroute -- [options]
   --json             only lines of JSON on standard output: one per run, and a summary
   --record           keep the result in docs/data/reroute.json and docs/performance.md: of all contenders and faults only
 
-Needs root, iproute2 and VXLAN; daemons that are not installed (Debian: babeld, bird2, yggdrasil) are left out, and told.`;
+Needs root, iproute2 and VXLAN; on a busy machine: chrt -r 10 npm run compare:reroute -- ... Daemons that are not installed (Debian: babeld, bird2, yggdrasil) are left out, and told.`;
 
 function usageError(message: string): never {
   process.stderr.write(`${message}\n${USAGE}\n`);

@@ -22,7 +22,8 @@ const USAGE = `usage: npm run reroute -- [options]
   --json               only lines of JSON on standard output: one per run, one summary per scenario
 
 Source, destination and both relays are processes of their own, since a signal must hit one of them alone; a fifth is the
-links. Bars in ms are met or missed on a machine that does nothing else: see the lateness of the links in the table.`;
+links. Bars in ms are met or missed on a machine that does nothing else: see the lateness of the links in the table. On a busy
+one, root may give these processes precedence: chrt -r 10 npm run reroute -- ...`;
 
 function usageError(message: string): never {
   process.stderr.write(`${message}\n${USAGE}\n`);

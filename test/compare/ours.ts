@@ -10,6 +10,7 @@ const PORT = 7_400;
 export const ours: System = {
   name: 'hopfair',
   programs: [],
+  settleMs: 3_000,
   about: 'the shipping node over TCP; its relays drop by `relay.onForward`',
   async start(spaces, _folder, ratePerSecond) {
     const diamond = await Diamond.start({

@@ -19,6 +19,8 @@ export interface Delivery {
 export const LATE_MS = 12.5;
 /** Of the hundred messages around one so many may be late, or twice the share before the fault: a busy machine delays some. */
 const LATE_OF_100 = 5;
+/** Right after the fault each that is late counts: that is the fault, and not the machine. */
+const AT_ONCE_MS = 1_000;
 /** Messages of the last second before `nowMs` may still be under way. */
 const UNDER_WAY_MS = 1_000;
 /** Delivery counts as restored when it has stayed so for this long. */
@@ -37,6 +39,7 @@ export function outageOf({ atMs, oneWayMs }: Delivery, faultAtMs: number, nowMs:
   const isBad = (i: number): boolean => {
     if (took(i) === null) return true;
     if (!isLate(i)) return false;
+    if ((atMs[i] ?? 0) < faultAtMs + AT_ONCE_MS) return true;
     let late = 0;
     for (let j = Math.max(from, i - 50); j < Math.min(to, i + 50); j++) if (isLate(j)) late += 1;
     return late > mostLate;

@@ -47,13 +47,14 @@ interface RoutingDaemon {
   readonly name: string;
   readonly program: string;
   readonly about: string;
+  readonly settleMs: number;
   config(place: Place, interfaces: readonly string[]): string;
   command(file: string, stem: string): readonly string[];
 }
 
-function routed({ name, program, about, config, command }: RoutingDaemon): System {
+function routed({ name, program, about, settleMs, config, command }: RoutingDaemon): System {
   return {
-    ...{ name, about, programs: [program] },
+    ...{ name, about, settleMs, programs: [program] },
     async start(spaces, folder, ratePerSecond): Promise<Running> {
       const daemons = PLACES.map(place => {
         const stem = join(folder, place);
@@ -79,7 +80,7 @@ function routed({ name, program, about, config, command }: RoutingDaemon): Syste
 
 function babeld(name: string, about: string, interfaceOptions: string): System {
   return routed({
-    ...{ name, about, program: 'babeld' },
+    ...{ name, about, settleMs: 15_000, program: 'babeld' },
     config: (_place, interfaces) => `
 ${interfaces.map(one => `interface ${one} ${interfaceOptions}`).join('\n')}
 redistribute local ip 10.119.0.0/24 allow
@@ -103,6 +104,8 @@ export const babeldTuned: System = babeld(
 export const bird: System = routed({
   name: 'BIRD',
   program: 'bird',
+  // OSPF announces a change 5 s after the last one at the earliest: those of its start must be over.
+  settleMs: 20_000,
   about: 'OSPF with hellos every second, BFD every 10 ms times 3',
   config: (place, interfaces) => `
 router id ${loopback(place)};

@@ -34,8 +34,6 @@ export interface CompareOptions {
 const CONVERGE_TIMEOUT_MS = 90_000;
 /** So many messages in a row have arrived: it has a route. */
 const IN_A_ROW = 200;
-/** Then it gets this long to learn the other route, too. */
-const SETTLE_MS = 6_000;
 const POLL_MS = 500;
 const RELAYS: readonly RelayName[] = ['a', 'b'];
 
@@ -63,7 +61,7 @@ export async function compareOnce(options: CompareOptions): Promise<CompareRun |
 async function play(options: CompareOptions, spaces: Spaces, running: Running): Promise<CompareRun> {
   const { system, fault, run, capMs } = options;
   await untilDelivered(running, system.name);
-  await sleep(SETTLE_MS);
+  await sleep(system.settleMs);
   const relay = await busierRelay(spaces);
   await spaces.lateness();
   const faultAtMs = monotonicMs();

@@ -7,6 +7,8 @@ export interface System {
   readonly name: string;
   /** Programs that must be installed. */
   readonly programs: readonly string[];
+  /** Once it delivers, it gets this long to learn the other route, and to end what it defers. */
+  readonly settleMs: number;
   /** What its relays forward when they drop data, for the page. */
   readonly about: string;
   /** Starts it and its traffic. `folder` is for its files; removed by the caller. */

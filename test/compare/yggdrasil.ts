@@ -33,6 +33,7 @@ function configOf(place: Place): string {
 export const yggdrasil: System = {
   name: 'Yggdrasil',
   programs: [PROGRAM],
+  settleMs: 10_000,
   about: 'TCP peerings; its relay spoils large frames',
   async start(spaces, folder, ratePerSecond) {
     const files = new Map(PLACES.map(place => [place, join(folder, `${place}.conf`)]));

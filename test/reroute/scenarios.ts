@@ -89,7 +89,7 @@ const SCENARIOS: readonly Scenario[] = [
     ...{ untilSwitch: false, watchMs: 20_000, runs: 3 },
   },
   {
-    ...{ name: 'healthy', does: '0.1 % loss, stalls of 20 to 80 ms every 10 s everywhere', fault: { kind: 'none' } },
+    ...{ name: 'healthy', does: 'loses 0.1 %; both ends stall for 20 to 80 ms every 10 s', fault: { kind: 'none' } },
     ...{ untilSwitch: false, watchMs: 60_000, runs: 2 },
   },
 ];
