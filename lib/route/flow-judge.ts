@@ -7,7 +7,7 @@ import { type Copy, type LaneName, laneOf, type PathLane } from './flow-lane.js'
 import type { FlowPath } from './flow-path.js';
 import type { FlowSending } from './flow-sending.js';
 import { ALARM_SCORE } from './loss-test.js';
-import { isBehind, marginMs, RACE_ABORT, RACE_LIMIT_MS, RACE_WIN, Race } from './race.js';
+import { isBehind, marginMs, RACE_ABORT, RACE_LIMIT_MS, RACE_WIN, Race, RaceRest } from './race.js';
 
 /** Between a switch and the next voluntary one, spread so that flows do not move in step. */
 const DWELL_MS = 5_000;
@@ -16,6 +16,7 @@ const DWELL_SPREAD = 0.25;
 export class FlowJudge<T> {
   readonly #core: FlowCore<T>;
   readonly #sending: FlowSending<T>;
+  readonly #rest = new RaceRest();
   #race: Race<T> | undefined;
   #dwellsUntil: Instant | undefined;
 
@@ -52,7 +53,7 @@ export class FlowJudge<T> {
     const race = this.#race;
     if (race === undefined || race.lane !== lane || race.rival.sour(now)) return; // nobody is blamed
     if (copy.item.copies.some(other => other.path === race.rival && other.receiptedAt !== undefined))
-      this.#point('rival');
+      this.#point('rival', copy);
   }
 
   /** The rival or the standby is silent too: another path must tell whose fault it is. */
@@ -70,10 +71,9 @@ export class FlowJudge<T> {
     const { paths, now } = this.#core;
     const rival = paths.alternative(undefined, now);
     if (rival === undefined) return;
-    this.#race = new Race(cause, lane, rival, since, now);
-    // Critical messages are measured over both paths all the time: what they showed of late counts.
-    if (cause === 'delay')
-      for (let i = Math.min(rival.lanes[lane].pairs.ahead, RACE_WIN); i > 0; i--) this.#point('rival');
+    // Critical messages are measured over both paths all the time: what they showed of late counts, all but the last point.
+    const ahead = cause === 'delay' ? Math.min(rival.lanes[lane].pairs.ahead, RACE_WIN - 1) : 0;
+    this.#race = new Race(cause, lane, rival, since, now, ahead);
   }
 
   expire(now: Instant): void {
@@ -92,35 +92,39 @@ export class FlowJudge<T> {
     const rival = copy.path === active ? race.rival : active;
     const twin = copy.item.copies.find(other => other.path === rival);
     if (copy.path === race.rival) {
-      if (twin?.missed && twin.receiptedAt === undefined) this.#point('rival');
+      if (twin?.missed && twin.receiptedAt === undefined) this.#point('rival', copy);
     } else if (copy.path !== active) return;
     else if (copy.missed) {
-      if (twin !== undefined && twin.receiptedAt === undefined) this.#point('incumbent');
+      if (twin !== undefined && twin.receiptedAt === undefined) this.#point('incumbent', copy);
     } else if (race.cause === 'delay') {
       if (stale || twin === undefined) return;
-      this.#point(isBehind(copy, twin, this.#core.now) ? 'rival' : 'incumbent');
+      this.#point(isBehind(copy, twin, this.#core.now) ? 'rival' : 'incumbent', copy);
     } else if (twin !== undefined || copy.sentAt >= race.beganAt) {
       // What was sent before the trouble began proves nothing about now.
-      this.#point('incumbent');
+      this.#point('incumbent', copy);
     }
   }
 
   /** The RTT of the active path was sampled. */
   sampled(lane: PathLane<T>, copy: Copy<T>): void {
-    if (lane.delay.sample(lane.rtt)) this.#suspect('delay', laneOf(copy.item.class), copy.sentAt);
+    if (lane.delay.sample(lane.rtt) && this.#rest.mayRace(this.#core.now))
+      this.#suspect('delay', laneOf(copy.item.class), copy.sentAt);
   }
 
-  #point(winner: 'rival' | 'incumbent'): void {
+  #point(winner: 'rival' | 'incumbent', copy: Copy<T>): void {
     const race = this.#race;
     const { active } = this.#core.paths;
     if (race === undefined || active === undefined) return;
-    const state = race.point(winner);
+    const state = race.point(winner, copy.item.copies[0]?.sentAt ?? copy.sentAt, copy.lane.rtt.smoothedMs / 4);
     if (state === 'won') {
       this.#switchTo(race.rival, race.cause, [race.lead, RACE_WIN, 'points'], race.since);
     } else if (state === 'aborted') {
       this.#race = undefined;
       const lane = active.lanes[race.lane];
-      if (race.cause === 'delay') lane.delay.accept(lane.rtt.smoothedMs, race.rival.lanes[race.lane].rtt.smoothedMs);
+      if (race.cause === 'delay') {
+        lane.delay.accept(lane.rtt.latestMs, race.rival.lanes[race.lane].rtt.latestMs);
+        this.#rest.aborted(lane.rtt.smoothedMs, this.#core.now);
+      }
       const numbers: Numbers = [race.lead, RACE_ABORT, 'points'];
       this.#core.explain('race-aborted', active.route, race.rival.route, race.cause, numbers, race.since);
     }

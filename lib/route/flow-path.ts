@@ -33,6 +33,7 @@ export class FlowPath<T> {
   /** When a message was last copied to it to measure it. */
   exploredAt: Instant | undefined;
   #sampled: PathLane<T>;
+  #sour = false;
   #firstMissAt: Instant | undefined;
   #lastMissAt: Instant | undefined;
   #lastMissSentAt: Instant | undefined;
@@ -81,6 +82,7 @@ export class FlowPath<T> {
     if (this.#lastMissAt === undefined || now - this.#lastMissAt >= this.rtt.smoothedMs / 4) this.misses += 1;
     this.#firstMissAt ??= copy.sentAt;
     this.#lastMissAt = now;
+    this.#sour = true;
     this.#lastMissSentAt = copy.sentAt;
   }
 
@@ -90,6 +92,7 @@ export class FlowPath<T> {
     if (lane.waiting.delete(copy.packet) || lane.overdue.delete(copy.packet)) this.window.settled(copy.item.bytes);
     lane.loss.arrived();
     this.outcomes?.arrived();
+    if (!copy.missed) this.#sour = false;
     if (this.misses > 0) this.#worksSince = now;
     this.misses = 0;
     this.#firstMissAt = undefined;
@@ -124,9 +127,14 @@ export class FlowPath<T> {
     return sooner(lane.deadline(ptoMs), lane.lossAt(ptoMs));
   }
 
-  /** Its own frames are missing right now, so a hedge over it would only feed the storm. */
+  /**
+   * Its own frames are missing, so a hedge over it would only feed the storm. Receipts that come late do not change that:
+   * they say that something is slow, not that it is well.
+   */
   sour(now: Instant): boolean {
-    return this.misses > 0 && this.#lastMissAt !== undefined && now - this.#lastMissAt < 2 * this.rtt.ptoMs;
+    if (!this.#sour || this.#lastMissAt === undefined) return false;
+    const { urgent, normal } = this.lanes;
+    return now - this.#lastMissAt < 2 * this.rtt.ptoMs || urgent.overdue.size > 0 || normal.overdue.size > 0;
   }
 
   /** It loses more than honest paths do, in one lane or on the way back. */

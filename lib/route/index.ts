@@ -7,7 +7,15 @@
  */
 
 export { type Candidate, type CandidateOptions, candidatePaths } from './candidates.js';
-export { type Alternative, describeRoute, explain, type Route, type RouteEvent, type RouteTrigger } from './explain.js';
+export {
+  type Alternative,
+  describeRoute,
+  describeSuspect,
+  explain,
+  type Route,
+  type RouteEvent,
+  type RouteTrigger,
+} from './explain.js';
 export { Flow } from './flow.js';
 export type { FlowOptions } from './flow-core.js';
 export { type FlowEffect, type FlowInput, type FlowPathInfo, MAX_PATHS, type TrafficClass } from './flow-types.js';

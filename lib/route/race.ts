@@ -2,7 +2,7 @@
  * A race between the active path and a rival, the standby as a rule, over real messages of one lane (overlay.md points 11
  * and 12). A lead of 3 points switches, of -2 ends it; ties favour the incumbent.
  */
-import type { Instant } from '../env.js';
+import { after, type Instant } from '../env.js';
 import type { Copy, LaneName } from './flow-lane.js';
 import type { FlowPath } from './flow-path.js';
 
@@ -12,6 +12,8 @@ export const RACE_ABORT = -2;
 export const RACE_LIMIT_MS = 5_000;
 /** Messages copied for the sake of one race: the rest of the tokens is for hedges. */
 const MAX_RACE_COPIES = 16;
+/** Of them, how many may be undecided: more would not decide sooner, only burden what may be slow. */
+const MAX_UNDECIDED_COPIES = 6;
 const MIN_GAIN_MS = 2;
 const MIN_GAIN_SHARE = 0.1;
 const PAIRS = 20;
@@ -25,10 +27,21 @@ export class Race<T> {
   /** When the message was sent whose fate began it. */
   readonly since: Instant;
   readonly beganAt: Instant;
-  #lead = 0;
+  #lead: number;
   #copies = 0;
+  #points = 0;
+  /** When the message was sent that gave the latest point. */
+  readonly #counted: { rival?: Instant; incumbent?: Instant } = {};
 
-  constructor(cause: 'unreceipted' | 'delay', lane: LaneName, rival: FlowPath<T>, since: Instant, beganAt: Instant) {
+  constructor(
+    cause: 'unreceipted' | 'delay',
+    lane: LaneName,
+    rival: FlowPath<T>,
+    since: Instant,
+    beganAt: Instant,
+    lead: number,
+  ) {
+    this.#lead = lead;
     this.cause = cause;
     this.lane = lane;
     this.rival = rival;
@@ -42,17 +55,50 @@ export class Race<T> {
 
   /** Whether one more message is to be copied to the rival. */
   wantsCopy(): boolean {
-    return this.#copies < MAX_RACE_COPIES;
+    return this.#copies < MAX_RACE_COPIES && this.#copies - this.#points < MAX_UNDECIDED_COPIES;
   }
 
   copied(): void {
     this.#copies += 1;
   }
 
-  point(winner: 'rival' | 'incumbent'): 'won' | 'aborted' | 'open' {
+  /**
+   * A message that was sent at `sentAt` was won by one of them. Of messages sent within `togetherMs` of one that counted
+   * none counts again for the same side: one lost receipt makes several of them late.
+   */
+  point(winner: 'rival' | 'incumbent', sentAt: Instant, togetherMs: number): 'won' | 'aborted' | 'open' {
+    if (Math.abs(sentAt - (this.#counted[winner] ?? Number.NEGATIVE_INFINITY)) < togetherMs) return 'open';
+    this.#counted[winner] = sentAt;
+    this.#points += 1;
     this.#lead += winner === 'rival' ? 1 : -1;
     if (this.#lead >= RACE_WIN) return 'won';
     return this.#lead <= RACE_ABORT ? 'aborted' : 'open';
+  }
+}
+
+/** Rests between delay races that the rival did not win: two round-trips, doubled by each, up to this. */
+const MAX_REST_MS = 1_000;
+/** Without an aborted race for this long, the next one begins at once again. */
+const REST_FORGET_MS = 10_000;
+
+/**
+ * When everything becomes slow, races show again and again that no path is better, and each sends copies to a destination
+ * that is slow already (bar R12). So they must rest.
+ */
+export class RaceRest {
+  #aborts = 0;
+  #abortedAt: Instant | undefined;
+  #until: Instant | undefined;
+
+  aborted(rttMs: number, now: Instant): void {
+    if (this.#abortedAt !== undefined && now - this.#abortedAt > REST_FORGET_MS) this.#aborts = 0;
+    this.#aborts += 1;
+    this.#abortedAt = now;
+    this.#until = after(now, Math.min(rttMs * 2 ** this.#aborts, MAX_REST_MS));
+  }
+
+  mayRace(now: Instant): boolean {
+    return this.#until === undefined || now >= this.#until;
   }
 }
 

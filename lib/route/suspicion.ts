@@ -48,10 +48,17 @@ export class Outcomes {
   receipts = 0;
   lossCount = 0;
   lastLossAt: Instant | undefined;
+  #bad = false;
 
   constructor(destination: PeerId, route: Route) {
     this.destination = destination;
     this.route = route;
+  }
+
+  /** It loses too much; once that was found, until its score is halved. */
+  get bad(): boolean {
+    this.#bad = this.test.alarmed || (this.#bad && this.test.score > ALARM_SCORE / 2);
+    return this.#bad;
   }
 
   arrived(): void {
@@ -139,7 +146,7 @@ export class Suspicion {
     const bad: Outcomes[] = [];
     for (const record of this.#records.values()) {
       record.forget(now);
-      if (record.test.alarmed) bad.push(record);
+      if (record.bad) bad.push(record);
     }
     if (bad.length > 0) {
       this.#blameRelays(bad, found);
@@ -160,7 +167,7 @@ export class Suspicion {
       if (records.length < 2) continue;
       const served = new Set<PeerId>();
       for (const other of this.#records.values()) {
-        const good = other.route.includes(relay) && !other.test.alarmed && other.receipts >= GOOD_RECEIPTS;
+        const good = other.route.includes(relay) && !other.bad && other.receipts >= GOOD_RECEIPTS;
         if (good) served.add(other.destination);
       }
       for (const { destination } of records) served.delete(destination);

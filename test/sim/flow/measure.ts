@@ -25,7 +25,7 @@ export interface FlowMeasures {
   readonly hostileShare: number | undefined;
   /** Median one-way time of the last second. */
   readonly settledOneWayMs: number;
-  /** From the fault: when the p99 of each 100 ms was back at 1.5 times what it was before. */
+  /** From the fault, in scenarios where it lasts a second: until half a second without more than 1.5 times the p99 of before. */
   readonly recoveredMsP95: number;
 }
 
@@ -113,17 +113,19 @@ export class FlowTally {
   }
 }
 
-const SLICE_MS = 100;
+const SLICE_MS = 250;
 
+/** When the first two slices in a row begin, a second after the fault, that are no worse than 1.5 times the usual p99. */
 function recoveredMs(messages: readonly Message[], faultAtMs: number, endMs: number): number {
   const usual = percentile(messages.filter(message => message.submittedAtMs < faultAtMs).map(oneWay), 0.99);
-  let recovered = 0;
-  const slices = new Map<number, number>();
+  const worst: number[] = [];
   for (const message of messages) {
     if (message.submittedAtMs < faultAtMs || message.submittedAtMs > endMs) continue;
     const slice = Math.floor((message.submittedAtMs - faultAtMs) / SLICE_MS);
-    slices.set(slice, Math.max(slices.get(slice) ?? 0, oneWay(message)));
+    worst[slice] = Math.max(worst[slice] ?? 0, oneWay(message));
   }
-  for (const [slice, worst] of slices) if (worst > 1.5 * usual) recovered = Math.max(recovered, (slice + 1) * SLICE_MS);
-  return recovered;
+  for (let slice = 1_000 / SLICE_MS; slice + 1 < worst.length; slice++) {
+    if (Math.max(worst[slice] ?? 0, worst[slice + 1] ?? 0) <= 1.5 * usual) return slice * SLICE_MS;
+  }
+  return Number.POSITIVE_INFINITY;
 }
