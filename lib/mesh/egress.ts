@@ -69,7 +69,7 @@ export class Egress {
     if (channel === undefined) return;
     const bytes = head.length + (body?.length ?? 0);
     if (priority === 'bulk') {
-      const fits = this.bytes + channel.queuedBytes + bytes <= LIMITS.maxEgressQueueBytes;
+      const fits = this.heldBytes + bytes <= LIMITS.maxEgressQueueBytes;
       if (!fits || !send(channel, head, body, priority)) this.counters.dropped += 1;
       return;
     }
@@ -79,7 +79,7 @@ export class Egress {
       return;
     }
     this.#wait(this.#data, from, source, { head: owned(head), body, priority, since: this.#clock.now(), bytes });
-    while (this.bytes + channel.queuedBytes > LIMITS.maxEgressQueueBytes && !this.#data.isEmpty) this.dropOne();
+    while (this.heldBytes > LIMITS.maxEgressQueueBytes && !this.#data.isEmpty) this.dropOne();
     this.pump();
   }
 

@@ -18,6 +18,9 @@ export interface Canary {
 const LINEARIZER_TESTS = ['test/unit/order-linearizer.test.ts'];
 const SIMPLEX_TESTS = ['test/unit/order-simplex.test.ts'];
 const MESH_TESTS = ['test/unit/mesh.test.ts'];
+const EGRESS_TESTS = ['test/unit/egress.test.ts'];
+const SETUP_TESTS = ['test/unit/path-setup.test.ts', 'test/unit/hostile-relay.test.ts'];
+const BOUNDS_TESTS = ['test/unit/relay-bounds.test.ts'];
 
 export const CANARIES: Readonly<Record<string, Canary>> = {
   'pre-needs-fewer-lanes': {
@@ -118,5 +121,86 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
     replace: 'if (until >= at) late.delete(item);',
     scenario: 'mesh',
     tests: MESH_TESTS,
+  },
+  'sources-not-charged': {
+    bug: 'many frames of one source behind an ingress are one turn',
+    file: 'lib/mesh/fair-queue.ts',
+    search: '    source.deficit -= frame.bytes;\n',
+    replace: '',
+    scenario: 'mesh',
+    tests: EGRESS_TESTS,
+  },
+  'ingresses-not-charged': {
+    bug: 'many sources behind one ingress crowd out another ingress',
+    file: 'lib/mesh/fair-queue.ts',
+    search: '    ingress.deficit -= frame.bytes;\n',
+    replace: '',
+    scenario: 'mesh',
+    tests: EGRESS_TESTS,
+  },
+  'one-drop-per-arrival': {
+    bug: 'a full queue makes room for one frame, however large the new one is',
+    file: 'lib/mesh/egress.ts',
+    search: 'while (this.heldBytes > LIMITS.maxEgressQueueBytes && !this.#data.isEmpty) this.dropOne();',
+    replace: 'if (this.heldBytes > LIMITS.maxEgressQueueBytes && !this.#data.isEmpty) this.dropOne();',
+    scenario: 'mesh',
+    tests: EGRESS_TESTS,
+  },
+  'control-unbudgeted': {
+    bug: 'control passes waiting data without end',
+    file: 'lib/mesh/egress.ts',
+    search: '        if (!this.#data.isEmpty) this.#allowance -= control.bytes;\n',
+    replace: '',
+    scenario: 'mesh',
+    tests: EGRESS_TESTS,
+  },
+  'dwell-not-counted': {
+    bug: 'the time in a queue does not count against the ttl',
+    file: 'lib/mesh/egress.ts',
+    search: 'const left = ttlMs - Math.ceil(this.#clock.now() - since);',
+    replace: 'const left = ttlMs - Math.min(0, Math.ceil(this.#clock.now() - since));',
+    scenario: 'mesh',
+    tests: EGRESS_TESTS,
+  },
+  'any-previous-hop': {
+    bug: 'a set-up is taken from a neighbour that is not on its route',
+    file: 'lib/mesh/path-setup.ts',
+    search: "    if (hops[here - 1] !== from) return refuse('previous hop is another peer');\n",
+    replace: '',
+    scenario: 'mesh',
+    tests: SETUP_TESTS,
+  },
+  'set-up-counts-twice': {
+    bug: 'a set-up that was taken is taken again',
+    file: 'lib/mesh/path-setup.ts',
+    search: "    if (this.#nonces.has(source, setup.nonce)) return refuse('replayed');\n",
+    replace: '',
+    scenario: 'mesh',
+    tests: SETUP_TESTS,
+  },
+  'message-not-bound': {
+    bug: 'a set-up may carry another message than the signed one',
+    file: 'lib/mesh/path-setup.ts',
+    search:
+      "    if (!equalBytes(crypto.hash('SHA256').digest(frame.message), setup.messageHash)) return refuse('another message');\n",
+    replace: '',
+    scenario: 'mesh',
+    tests: SETUP_TESTS,
+  },
+  'full-ingress-stays-full': {
+    bug: 'sources that fill the labels of an ingress keep others out',
+    file: 'lib/mesh/labels.ts',
+    search: '    evict(victim);\n    return undefined;',
+    replace: "    return { reason: 'too many labels of the ingress', value, limit: LIMITS.maxLabelsPerIngress };",
+    scenario: 'mesh',
+    tests: BOUNDS_TESTS,
+  },
+  'set-ups-first-come': {
+    bug: 'a source that asks for ever more set-ups leaves none to others',
+    file: 'lib/mesh/setup-rate.ts',
+    search: 'if (this.#tokens - 1 < KEPT_FOR_OTHERS && use > 0 && use >= this.#total / this.#use.size) return false;',
+    replace: '',
+    scenario: 'mesh',
+    tests: BOUNDS_TESTS,
   },
 };
