@@ -4,10 +4,14 @@ import type { UnixMs } from '../env.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { LIMITS } from '../limits.js';
 
+/** While all places are taken, looking for expired ones costs a walk over all. */
+const EXPIRY_INTERVAL_MS = 1_000;
+
 export class Nonces {
   /** Per source: when each may be forgotten. */
   readonly #bySource = new Map<PeerId, Map<string, number>>();
   #count = 0;
+  #expiredAt = 0;
 
   get count(): number {
     return this.#count;
@@ -21,7 +25,7 @@ export class Nonces {
   add(source: PeerId, nonce: Uint8Array, untilUnixMs: number, now: UnixMs): boolean {
     let nonces = this.#bySource.get(source) ?? new Map<string, number>();
     if (nonces.size >= LIMITS.maxNoncesPerSource) this.#forget(source, nonces, now);
-    if (this.#count >= LIMITS.maxNonces) this.expire(now);
+    if (this.#count >= LIMITS.maxNonces && now - this.#expiredAt >= EXPIRY_INTERVAL_MS) this.expire(now);
     if (nonces.size >= LIMITS.maxNoncesPerSource || this.#count >= LIMITS.maxNonces) return false;
     nonces = this.#bySource.get(source) ?? nonces;
     this.#bySource.set(source, nonces.set(toHex(nonce), untilUnixMs));
@@ -30,6 +34,7 @@ export class Nonces {
   }
 
   expire(now: UnixMs): void {
+    this.#expiredAt = now;
     for (const [source, nonces] of this.#bySource) this.#forget(source, nonces, now);
   }
 
