@@ -3,14 +3,14 @@ import { randomBytes } from 'node:crypto';
 import type { Party, Role } from './messages.js';
 
 const COUNTS: readonly (readonly [Role, number])[] = [
-  ['relay', 6],
+  ['relay', 8],
   ['member', 4],
   ['observer', 2],
   ['bot', 4],
   ['front-runner', 1],
 ];
 /** Which relays a node that is no relay dials, counted from its own place. */
-const RELAY_OFFSETS = [0, 1, 2, 4];
+const RELAY_OFFSETS = [0, 1, 3, 4, 6];
 
 export interface Character extends Party {
   readonly seeds: { readonly identity: string; readonly static: string };
@@ -41,7 +41,7 @@ export function castTheMesh(peerOf: (seed: Uint8Array) => string): Character[] {
   return cast;
 }
 
-/** Four relays from `start` on: any two nodes share two at least, and rarely all. */
+/** Five relays from `start` on: any two nodes share two at least, and rarely all. */
 function spread(relays: readonly string[], start: number): string[] {
   return RELAY_OFFSETS.map(offset => relays[(start + offset) % relays.length] as string);
 }

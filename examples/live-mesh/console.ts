@@ -1,6 +1,9 @@
 /** What the main job prints: a live line and events for people, or one JSON object a line. */
+
+import type { OffenderReport } from './offenders.js';
 import type { Picture } from './page.js';
-import type { FrontRunTally, Summary } from './tally.js';
+import type { FrontRunTally, Measured, Summary } from './tally.js';
+import { DEEDS } from './trouble.js';
 
 const LINE_INTERVAL_MS = 5_000;
 
@@ -26,9 +29,13 @@ export class Console {
     this.#toStderr(`${file}:${line}: skipped, ${reason}`);
   }
 
+  /** Whether the next line of progress is due. */
+  isDue(): boolean {
+    return this.#live || performance.now() - this.#lastLineAt >= LINE_INTERVAL_MS;
+  }
+
   progress(picture: Picture): void {
     const { counts, committee, elapsedSeconds, frontRun } = picture;
-    if (!this.#live && performance.now() - this.#lastLineAt < LINE_INTERVAL_MS) return;
     this.#lastLineAt = performance.now();
     if (this.#json) {
       this.#print(JSON.stringify({ type: 'progress', elapsedSeconds, phase: picture.phase, ...counts, ...committee }));
@@ -42,7 +49,7 @@ export class Console {
     else this.#print(line);
   }
 
-  summary(summary: Summary): void {
+  summary(summary: Summary & Measured): void {
     if (this.#json) {
       this.#print(JSON.stringify(summary));
       return;
@@ -52,12 +59,12 @@ export class Console {
     this.#print(`orders        ${submitted} submitted, ${delivered} delivered, ${lost} lost, ${duplicated} twice`);
     this.#print(`replicas      ${stateHashes.map(hash => hash.slice(0, 16)).join(', ')}; ${divergent} divergent logs`);
     this.#print(`latency       p50 ${latencyMs.p50} ms, p99 ${latencyMs.p99} ms from client to opened order`);
-    this.#print(`reroutes      ${summary.reroutes.length}`);
-    for (const { flow, from, to, trigger, ms } of summary.reroutes.slice(0, 8)) {
-      this.#print(`              ${flow}: ${from} to ${to}, ${trigger}, ${ms.toFixed(0)} ms`);
-    }
-    if (summary.reroutes.length > 8)
-      this.#print(`              and ${summary.reroutes.length - 8} more (--json lists them all)`);
+    const { reroutes, rerouteMs, offenders, cpuSecondsPer10s } = summary;
+    this.#print(
+      `reroutes      ${reroutes.length}, p50 ${rerouteMs.p50} ms, p95 ${rerouteMs.p95} ms (--json lists them)`,
+    );
+    for (const offender of offenders) this.#print(`              ${foundOut(offender)}`);
+    this.#print(`processor     ${cpuSecondsPer10s} s in 10 s`);
     const share = ({ won, tried }: FrontRunTally) =>
       `${won} of ${tried}${tried > 0 ? `, ${Math.round((100 * won) / tried)} %` : ''}`;
     this.#print(
@@ -77,4 +84,25 @@ export class Console {
   #toStderr(line: string): void {
     process.stderr.write(`${this.#live ? '\r\x1b[2K' : ''}${line}\n`);
   }
+}
+
+const seconds = (ms: number): string => (ms < 1_000 ? `${ms.toFixed(0)} ms` : `${(ms / 1_000).toFixed(1)} s`);
+
+function foundOut({
+  relay,
+  deed,
+  flows,
+  left,
+  firstLeftMs,
+  lastLeftMs,
+  namedBy,
+  firstNamedMs,
+}: OffenderReport): string {
+  const went =
+    firstLeftMs === undefined || lastLeftMs === undefined
+      ? 'none has left'
+      : `${left} left, the first after ${seconds(firstLeftMs)}, the last after ${seconds(lastLeftMs)}`;
+  const named =
+    firstNamedMs === undefined ? '' : `; named after ${seconds(firstNamedMs)}, by ${namedBy.length} nodes now`;
+  return `${relay} ${DEEDS[deed].label}: of ${flows} flows of bots ${went}${named}`;
 }

@@ -10,6 +10,7 @@ import { LivePage } from './page.js';
 import { generateTrades, readRecording } from './replay.js';
 import { spawnHere, spawnProcess } from './spawn.js';
 import { Stage } from './stage.js';
+import { whyFrom } from './why.js';
 
 const PICTURE_INTERVAL_MS = 250;
 
@@ -43,15 +44,20 @@ const trades =
         output.malformedLine(options.replay as string, line, reason);
       });
 
-const page = new LivePage();
+const page = new LivePage(async (from, to) => {
+  const [view, peer] = [stage.viewOf(from), stage.peerOf(to)];
+  return view === undefined || peer === undefined ? undefined : whyFrom(view, peer);
+});
 const address = await page
   .listen(options.pagePort)
   .catch((error: Error) => cannotRun(`the live page cannot listen: ${error.message}`));
 output.event({ atSeconds: 0, what: `live page: ${address}`, page: address });
 const refresh = setInterval(() => {
+  const printing = output.isDue();
+  if (!printing && !page.watched) return;
   const picture = stage.picture();
   page.show(picture);
-  output.progress(picture);
+  if (printing) output.progress(picture);
 }, PICTURE_INTERVAL_MS);
 
 try {

@@ -3,6 +3,7 @@
  * process and in one of its own.
  */
 import type { Side } from '../exchange/order.js';
+import type { Deed } from './trouble.js';
 
 export type Role = 'relay' | 'member' | 'observer' | 'bot' | 'front-runner';
 export type ModeName = 'sealed' | 'plain';
@@ -44,9 +45,8 @@ export interface OrderRequest {
 
 export type Command =
   | { readonly kind: 'orders'; readonly orders: readonly OrderRequest[] }
-  /** Relay: from now on drop every data frame and go on answering everything else. */
-  | { readonly kind: 'turn-hostile' }
-  | { readonly kind: 'turn-honest' }
+  /** Relay: from now on. */
+  | { readonly kind: 'misbehave'; readonly deed: Deed }
   /** Bot: settle what is under way, then report `drained`. */
   | { readonly kind: 'drain' }
   | { readonly kind: 'stop' };
@@ -58,6 +58,18 @@ export interface RouteReport {
   readonly to: string;
   readonly trigger: string;
   readonly ms: number;
+  /** What was measured and what lost, in a line. */
+  readonly why: string;
+}
+
+/** One path of a node. */
+export interface PathReport {
+  readonly to: string;
+  /** Names of its relays joined by ` > `; empty for the direct channel. */
+  readonly route: string;
+  readonly role: 'active' | 'standby' | 'spare';
+  readonly rttMs: number;
+  readonly quarantined: boolean;
 }
 
 /** One entry of a log as an observer applied it. */
@@ -69,12 +81,16 @@ export interface EntryReport {
 }
 
 export type Report =
-  | { readonly kind: 'ready'; readonly addresses: readonly string[] }
+  /** `view` is where the node shows what it knows (lib/view); bots do. */
+  | { readonly kind: 'ready'; readonly addresses: readonly string[]; readonly view?: string }
   | { readonly kind: 'route'; readonly event: RouteReport }
-  | {
-      readonly kind: 'active-routes';
-      readonly routes: readonly { readonly to: string; readonly route: string; readonly rttMs: number }[];
-    }
+  /** A route was barred from voluntary use. */
+  | { readonly kind: 'quarantine'; readonly flow: string; readonly route: string; readonly why: string }
+  /** The node blames a relay, or a link between two, or no longer. */
+  | { readonly kind: 'suspicion'; readonly suspect: readonly string[]; readonly cleared: boolean }
+  | { readonly kind: 'paths'; readonly paths: readonly PathReport[] }
+  /** Processor time of the process so far: of nodes that have one to themselves. */
+  | { readonly kind: 'processor'; readonly cpuMs: number }
   | {
       readonly kind: 'submitted';
       readonly mode: ModeName;

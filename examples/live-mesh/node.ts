@@ -9,13 +9,12 @@ import type { Env } from '../../lib/env.js';
 import { nodeEnv } from '../../lib/env-node.js';
 import { AllowList, Identity, type PeerId } from '../../lib/identity/index.js';
 import { createNode, type ForwardVerdict, type Node } from '../../lib/mesh/index.js';
+import { explain, type RouteEvent } from '../../lib/route/index.js';
+import { type NodeViewServer, serveNodeView } from '../../lib/view/index.js';
 import { webSocketTransport } from '../../transports/websocket.js';
-import { playBot } from './bot.js';
 import { severable } from './crash.js';
-import { playFrontRunner } from './front-runner.js';
-import { playMember } from './member.js';
 import type { Command, NodeConfig, Report } from './messages.js';
-import { playObserver } from './observer.js';
+import { DEEDS, type Deed } from './trouble.js';
 
 const ROUTES_INTERVAL_MS = 500;
 
@@ -58,8 +57,9 @@ export async function runNode(config: NodeConfig, report: (report: Report) => vo
   }));
   const peersOf = (role: NodeConfig['role']) => config.parties.filter(p => p.role === role).map(p => p.peer as PeerId);
 
-  let hostile = false;
-  const onForward = (): ForwardVerdict => (hostile ? 'drop' : 'forward');
+  let misdeed: { readonly deed: Deed; readonly since: number } | undefined;
+  const onForward = (): ForwardVerdict =>
+    misdeed === undefined ? 'forward' : DEEDS[misdeed.deed].verdict(performance.now() - misdeed.since);
   const { transport, sever } = severable(webSocketTransport());
   const node = await createNode({
     ...{ identity, networkId: config.networkId, crypto, env, membership: new AllowList(members) },
@@ -72,28 +72,27 @@ export async function runNode(config: NodeConfig, report: (report: Report) => vo
   const path = (route: readonly PeerId[]) => route.map(nameOf).join(' > ');
   const named = (route: readonly PeerId[] | undefined) => (route === undefined ? 'no path' : path(route) || 'direct');
   node.on('route', event => {
-    // Losing the last path to a peer that died is no reroute: there is nothing to go around.
-    if (event.kind !== 'switch' || event.trigger === 'first-path' || event.to === undefined) return;
-    const flow = `${config.name} > ${nameOf(event.flow)}`;
-    report({
-      kind: 'route',
-      event: { flow, from: named(event.from), to: named(event.to), trigger: event.trigger, ms: event.ms },
-    });
+    const told = reportOf(event, `${config.name} > ${nameOf(event.flow)}`, named, nameOf);
+    if (told !== undefined) report(told);
   });
   const routesTimer = setInterval(() => {
-    const active = node.routes().filter(route => route.role === 'active');
-    const routes = active.map(({ flow, route, rttMs }) => ({ to: nameOf(flow), route: path(route), rttMs }));
-    report({ kind: 'active-routes', routes });
+    const paths = node.routes().map(({ flow, route, role, rttMs, quarantined }) => {
+      return { to: nameOf(flow), route: path(route), role, rttMs, quarantined };
+    });
+    report({ kind: 'paths', paths });
   }, ROUTES_INTERVAL_MS);
+  let view: NodeViewServer | undefined;
+  if (config.role === 'bot') view = await serveNodeView(node, { names: () => Object.fromEntries(names) });
 
   const hand: Stagehand = { config, node, identity, crypto, env, report, nameOf, peersOf };
   const role = await play(hand);
-  report({ kind: 'ready', addresses: node.addresses });
+  report({ kind: 'ready', addresses: node.addresses, ...(view !== undefined && { view: view.url }) });
 
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => {
     closed ??= (async () => {
       clearInterval(routesTimer);
+      await view?.close();
       await role.close();
       await node.close();
     })();
@@ -101,8 +100,7 @@ export async function runNode(config: NodeConfig, report: (report: Report) => vo
   };
   return {
     command: async command => {
-      if (command.kind === 'turn-hostile') hostile = true;
-      else if (command.kind === 'turn-honest') hostile = false;
+      if (command.kind === 'misbehave') misdeed = { deed: command.deed, since: performance.now() };
       else if (command.kind === 'stop') await close();
       else await role.command?.(command);
     },
@@ -113,17 +111,45 @@ export async function runNode(config: NodeConfig, report: (report: Report) => vo
   };
 }
 
-function play(hand: Stagehand): Promise<RolePlay> {
+/** What the stage manager wants to hear of. */
+function reportOf(
+  event: RouteEvent,
+  flow: string,
+  named: (route: readonly PeerId[] | undefined) => string,
+  nameOf: (peer: PeerId) => string,
+): Report | undefined {
+  const why = explain(event, nameOf);
+  switch (event.kind) {
+    case 'switch': {
+      // Losing the last path to a peer that died is no reroute: there is nothing to go around.
+      if (event.trigger === 'first-path' || event.to === undefined) return undefined;
+      const [from, to] = [named(event.from), named(event.to)];
+      return { kind: 'route', event: { flow, from, to, trigger: event.trigger, ms: event.ms, why } };
+    }
+    case 'quarantine':
+      return { kind: 'quarantine', flow, route: named(event.from), why };
+    case 'suspicion':
+    case 'suspicion-cleared': {
+      const suspect = (event.suspect ?? []).map(nameOf);
+      return { kind: 'suspicion', suspect, cleared: event.kind === 'suspicion-cleared' };
+    }
+    default:
+      return undefined;
+  }
+}
+
+/** A role is loaded by whoever plays it: a process of a relay has no use for the order core. */
+async function play(hand: Stagehand): Promise<RolePlay> {
   switch (hand.config.role) {
     case 'relay':
-      return Promise.resolve({ close: () => Promise.resolve() });
+      return { close: () => Promise.resolve() };
     case 'member':
-      return playMember(hand);
+      return (await import('./member.js')).playMember(hand);
     case 'observer':
-      return playObserver(hand);
+      return (await import('./observer.js')).playObserver(hand);
     case 'bot':
-      return playBot(hand);
+      return (await import('./bot.js')).playBot(hand);
     case 'front-runner':
-      return playFrontRunner(hand);
+      return (await import('./front-runner.js')).playFrontRunner(hand);
   }
 }

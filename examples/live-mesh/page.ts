@@ -3,6 +3,8 @@ import { createReadStream } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import type { PathReport } from './messages.js';
+import type { OffenderReport } from './offenders.js';
 
 export type PartyState = 'up' | 'hostile' | 'down';
 
@@ -10,14 +12,23 @@ export type PartyState = 'up' | 'hostile' | 'down';
 export interface Picture {
   readonly elapsedSeconds: number;
   readonly phase: string;
-  readonly parties: readonly { readonly name: string; readonly role: string; readonly state: PartyState }[];
-  /** Active routes: `relays` are the names on the way. */
+  readonly parties: readonly {
+    readonly name: string;
+    readonly role: string;
+    readonly state: PartyState;
+    readonly deed?: string;
+  }[];
+  /** Paths that are set up: `relays` are the names on the way. */
   readonly routes: readonly {
     readonly from: string;
     readonly to: string;
     readonly relays: readonly string[];
+    readonly role: PathReport['role'];
     readonly rttMs: number;
+    readonly quarantined: boolean;
   }[];
+  readonly offenders: readonly (OffenderReport & { readonly what: string })[];
+  readonly cpuSecondsPer10s: number;
   readonly committee: { readonly view: number; readonly leader: string; readonly height: number };
   readonly counts: {
     readonly submitted: number;
@@ -49,9 +60,12 @@ export class LivePage {
   readonly #viewers = new Set<ServerResponse>();
   #latest = '';
 
-  constructor() {
+  /** `why` explains the route from one node to another, when it can. */
+  constructor(why: (from: string, to: string) => Promise<string | undefined>) {
     this.#server = createServer((request, response) => {
+      const [, kind, from, to] = (request.url ?? '').split('/');
       if (request.method !== 'GET') response.writeHead(405).end();
+      else if (kind === 'why' && from !== undefined && to !== undefined) void answerWhy(response, why(from, to));
       else if (request.url === '/') {
         response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', ...SECURITY });
         createReadStream(document).pipe(response);
@@ -80,6 +94,11 @@ export class LivePage {
     response.on('close', () => this.#viewers.delete(response));
   }
 
+  /** Whether anybody looks: a picture that nobody sees need not be made. */
+  get watched(): boolean {
+    return this.#viewers.size > 0;
+  }
+
   show(picture: Picture): void {
     this.#latest = `data: ${JSON.stringify(picture)}\n\n`;
     for (const viewer of this.#viewers) if (!viewer.writableNeedDrain) viewer.write(this.#latest);
@@ -90,4 +109,10 @@ export class LivePage {
     this.#server.closeAllConnections();
     return new Promise(resolve => this.#server.close(() => resolve()));
   }
+}
+
+async function answerWhy(response: ServerResponse, text: Promise<string | undefined>): Promise<void> {
+  const found = await text.catch((error: Error) => `no answer: ${error.message}`);
+  response.writeHead(found === undefined ? 404 : 200, { 'content-type': 'text/plain; charset=utf-8', ...SECURITY });
+  response.end(found ?? 'nobody of that name tells');
 }

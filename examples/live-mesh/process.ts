@@ -9,6 +9,12 @@ const failed = (error: unknown): void => {
   report({ kind: 'fatal', reason: String((error as Error).stack ?? error) });
 };
 
+const PROCESSOR_INTERVAL_MS = 500;
+setInterval(() => {
+  const { user, system } = process.cpuUsage();
+  report({ kind: 'processor', cpuMs: (user + system) / 1_000 });
+}, PROCESSOR_INTERVAL_MS).unref();
+
 let node: Promise<RunningNode> | undefined;
 process.on('message', message => {
   if (node === undefined) node = runNode(message as NodeConfig, report);

@@ -7,11 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Character, castTheMesh } from './cast.js';
-import type { Actor, Command, NodeConfig, OrderRequest, Report, Spawn } from './messages.js';
+import type { Actor, Command, NodeConfig, OrderRequest, PathReport, Report, Spawn } from './messages.js';
 import { encodedCommittees, NETWORK_ID, peerOfSeed, VICTIM } from './network.js';
+import { crosses, Offenders } from './offenders.js';
 import type { PartyState, Picture } from './page.js';
+import { Processor } from './processor.js';
 import type { Trade } from './replay.js';
-import { type Summary, Tally } from './tally.js';
+import { type Measured, type Summary, Tally } from './tally.js';
+import { DEEDS, type Deed, relaysToSpare } from './trouble.js';
 
 /** Victim orders per second that the front-runner is shown, in both modes. */
 const MIRRORED_PER_SECOND = 20;
@@ -20,6 +23,8 @@ const SAME_BURST_MS = 0.5;
 const START_TIMEOUT_MS = 60_000;
 const SETTLE_TIMEOUT_MS = 60_000;
 const MAX_EVENTS = 12;
+/** Relays that stay honest and up. */
+const SPARED_RELAYS = 4;
 
 export interface StageOptions {
   readonly seconds: number;
@@ -39,7 +44,13 @@ export class Stage {
   readonly #states = new Map<string, PartyState>();
   readonly #ready = new Set<string>();
   readonly #drained = new Set<string>();
-  readonly #routes = new Map<string, Extract<Report, { kind: 'active-routes' }>['routes']>();
+  readonly #paths = new Map<string, readonly PathReport[]>();
+  readonly #views = new Map<string, string>();
+  readonly #deeds = new Map<string, Deed>();
+  readonly #offenders = new Offenders();
+  readonly #processor = new Processor();
+  /** Relays that may turn hostile or die. */
+  readonly #expendable: Set<string>;
   readonly #replicas = new Map<string, number>();
   readonly #events: string[] = [];
   #view: { view: number; leader: number; height: number } = { view: 0, leader: 0, height: 0 };
@@ -50,15 +61,19 @@ export class Stage {
   constructor(options: StageOptions) {
     this.#options = options;
     this.#cast = castTheMesh(peerOfSeed);
+    const spared = relaysToSpare(this.#cast, SPARED_RELAYS);
+    const relays = this.#cast.filter(({ role }) => role === 'relay').map(({ name }) => name);
+    this.#expendable = new Set(relays.filter(name => !spared.includes(name)));
   }
 
   /** Runs the whole play. Rejects when a node cannot start or dies unasked. */
-  async run(trades: AsyncIterable<Trade> | Iterable<Trade>): Promise<Summary> {
+  async run(trades: AsyncIterable<Trade> | Iterable<Trade>): Promise<Summary & Measured> {
     try {
       await this.#start();
       await Promise.all([this.#play(trades), this.#makeTrouble()]);
       await this.#settle();
-      return this.tally.summary();
+      const measured = { offenders: this.#offenders.reports(this.#activeRoutes()), ...this.#processor.summary() };
+      return { ...this.tally.summary(), ...measured };
     } finally {
       await this.#stop();
     }
@@ -77,16 +92,48 @@ export class Stage {
     return {
       elapsedSeconds: this.#elapsed(),
       phase: this.#phase,
-      parties: this.#cast.map(({ name, role }) => ({ name, role, state: this.#states.get(name) ?? 'up' })),
-      routes: [...this.#routes].flatMap(([from, routes]) =>
-        routes.map(({ to, route, rttMs }) => ({ from, to, relays: route === '' ? [] : route.split(' > '), rttMs })),
+      parties: this.#cast.map(({ name, role }) => {
+        const deed = this.#deeds.get(name);
+        const label = deed === undefined ? undefined : DEEDS[deed].label;
+        return { name, role, state: this.#states.get(name) ?? 'up', ...(label !== undefined && { deed: label }) };
+      }),
+      routes: [...this.#paths].flatMap(([from, paths]) =>
+        paths.map(({ to, route, role, rttMs, quarantined }) => {
+          return { from, to, relays: route === '' ? [] : route.split(' > '), role, rttMs, quarantined };
+        }),
       ),
+      offenders: this.#offenders.reports(this.#activeRoutes()).map(report => ({
+        ...report,
+        what: DEEDS[report.deed].what,
+      })),
+      cpuSecondsPer10s: this.#processor.summary().cpuSecondsPer10s,
       committee: { view: this.#view.view, leader: this.#leaderName(), height: this.#view.height },
       counts: { submitted: tally.submitted, delivered, p50Ms: p50, p99Ms: p99 },
       frontRun: { plain: frontRun('plain'), sealed: frontRun('sealed') },
       tail: tail.map((entry, i) => ({ index: Math.max(0, length - tail.length) + i, ...entry })),
       events: [...this.#events].reverse(),
     };
+  }
+
+  /** Where the node shows what it knows: bots do. */
+  viewOf(name: string): string | undefined {
+    return this.#views.get(name);
+  }
+
+  peerOf(name: string): string | undefined {
+    return this.#cast.find(one => one.name === name)?.peer;
+  }
+
+  /** Of bots. */
+  #activePaths(): readonly { readonly flow: string; readonly route: string }[] {
+    const bots = [...this.#paths].filter(([name]) => this.#character(name).role === 'bot');
+    return bots.flatMap(([from, paths]) =>
+      paths.filter(({ role }) => role === 'active').map(({ to, route }) => ({ flow: `${from} > ${to}`, route })),
+    );
+  }
+
+  #activeRoutes(): readonly string[] {
+    return this.#activePaths().map(({ route }) => route);
   }
 
   #elapsed(): number {
@@ -123,6 +170,7 @@ export class Stage {
       );
     }
     this.#say(`the mesh is up: ${this.#cast.length} nodes`);
+    this.#processor.start();
     this.#startedAt = performance.now();
   }
 
@@ -158,17 +206,31 @@ export class Stage {
     switch (report.kind) {
       case 'ready':
         if (report.addresses[0] !== undefined) this.#addresses.set(name, report.addresses[0]);
+        if (report.view !== undefined) this.#views.set(name, report.view);
         this.#ready.add(name);
         break;
-      case 'active-routes':
-        this.#routes.set(name, report.routes);
+      case 'paths':
+        this.#paths.set(name, report.paths);
         break;
-      case 'route':
-        this.#say(
-          `${report.event.flow} leaves ${report.event.from} for ${report.event.to} (${report.event.trigger})`,
-          report.event as never,
-        );
+      case 'processor':
+        this.#processor.add(name, report.cpuMs);
         break;
+      case 'route': {
+        const { flow, from, to, trigger } = report.event;
+        this.#offenders.left(flow, from, to, performance.now());
+        this.#say(`${flow} leaves ${from} for ${to} (${trigger})`, report.event as never);
+        break;
+      }
+      case 'suspicion': {
+        const { suspect, cleared } = report;
+        this.#offenders.named(name, suspect, cleared, performance.now());
+        this.#say(`${name} ${cleared ? 'clears' : 'suspects'} ${suspect.join(' - ')}`, {
+          flow: name,
+          suspect,
+          cleared,
+        });
+        break;
+      }
       case 'state':
         this.#replicas.set(name, report.applied);
         break;
@@ -246,57 +308,63 @@ export class Stage {
 
   // What goes wrong
 
-  /** One relay turns hostile, one dies, the leader is killed and comes back: at fixed shares of the run. */
+  /** Three relays turn hostile, one dies, the leader is killed and comes back: at fixed shares of the run. */
   async #makeTrouble(): Promise<void> {
     const at = async (share: number) => {
       await sleep(Math.max(0, share * this.#options.seconds * 1000 - this.#elapsed() * 1000));
       if (this.#fatal !== undefined) throw new Error(this.#fatal);
     };
-    await at(0.2);
-    const hostile = this.#busiestRelay();
-    this.#states.set(hostile, 'hostile');
-    this.#send(hostile, { kind: 'turn-hostile' });
-    this.#say(`${hostile} turns hostile: it answers everything and drops every order`);
+    await at(0.12);
+    this.#corrupt('drop');
+    await at(0.28);
+    this.#corrupt('delay');
+    await at(0.42);
+    this.#corrupt('on-off');
 
-    await at(0.4);
+    await at(0.56);
     const dying = this.#busiestRelay();
     this.#states.set(dying, 'down');
     await this.#kill(dying);
     this.#say(`${dying} dies`);
 
-    await at(0.6);
+    await at(0.68);
     const leader = this.#leaderName();
     this.#states.set(leader, 'down');
     await this.#kill(leader);
     this.#say(`${leader} is killed while it leads view ${this.#view.view}`);
 
-    await at(0.75);
+    await at(0.8);
     this.#spawn(this.#character(leader));
     await this.#until(() => this.#ready.has(leader), START_TIMEOUT_MS, `${leader} to come back`);
     this.#say(`${leader} is back with its log`);
   }
 
+  #corrupt(deed: Deed): void {
+    const relay = this.#busiestRelay();
+    this.#states.set(relay, 'hostile');
+    this.#deeds.set(relay, deed);
+    const crossing = this.#activePaths().filter(({ route }) => crosses(route, relay));
+    const flows = crossing.map(({ flow }) => flow);
+    this.#offenders.begin(relay, deed, Math.round(this.#elapsed() * 10) / 10, performance.now(), flows);
+    this.#send(relay, { kind: 'misbehave', deed });
+    this.#say(`${relay} turns hostile: it ${DEEDS[deed].what}`, { relay, deed });
+  }
+
   async #kill(name: string): Promise<void> {
     this.#ready.delete(name);
-    this.#routes.delete(name);
+    this.#paths.delete(name);
+    this.#processor.gone(name);
     await this.#actors.get(name)?.kill();
   }
 
-  /** The healthy relay that most active routes of bots cross. */
+  /** Of the relays that nobody depends on the healthy one that most active routes of bots cross. */
   #busiestRelay(): string {
-    const load = new Map<string, number>();
-    for (const { name, role } of this.#cast) {
-      if (role === 'relay' && this.#states.get(name) === 'up') load.set(name, 0);
-    }
-    for (const [from, routes] of this.#routes) {
-      if (this.#character(from).role !== 'bot') continue;
-      for (const { route } of routes) {
-        for (const relay of route.split(' > ')) if (load.has(relay)) load.set(relay, (load.get(relay) ?? 0) + 1);
-      }
-    }
-    const [busiest] = [...load].sort(([, a], [, b]) => b - a);
-    if (busiest === undefined) throw new Error('no healthy relay is left');
-    return busiest[0];
+    const routes = this.#activeRoutes();
+    const load = (relay: string): number => routes.filter(route => crosses(route, relay)).length;
+    const healthy = [...this.#expendable].filter(name => this.#states.get(name) === 'up');
+    const [busiest] = healthy.sort((a, b) => load(b) - load(a));
+    if (busiest === undefined) throw new Error('no healthy relay is left to turn');
+    return busiest;
   }
 
   /** Waits until every order that was submitted is at both replicas, and these agree. */

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { EntryReport, ModeName, Report, RouteReport } from './messages.js';
+import type { OffenderReport } from './offenders.js';
 
 export interface FrontRunTally {
   readonly tried: number;
@@ -18,11 +19,19 @@ export interface Summary {
   readonly duplicated: number;
   readonly divergent: number;
   readonly reroutes: readonly RouteReport[];
+  /** Of those that a fault made necessary: from its first sign, by flows that send a few messages a second. */
+  readonly rerouteMs: { readonly p50: number; readonly p95: number };
   readonly latencyMs: { readonly p50: number; readonly p99: number };
   readonly frontRun: { readonly [mode in ModeName]: FrontRunTally };
   readonly stateHashes: readonly string[];
   readonly malformedLines: number;
   readonly verdict: 'pass' | 'fail';
+}
+
+/** What a run measured besides, where it did. */
+export interface Measured {
+  readonly offenders: readonly OffenderReport[];
+  readonly cpuSecondsPer10s: number;
 }
 
 interface Attack {
@@ -74,6 +83,12 @@ class ObservedLog {
       this.digests.push(this.#running.digest);
     }
   }
+}
+
+/** The value below which a share of the samples lies, to a tenth; 0 without any. */
+function quantiles(samples: readonly number[]): (share: number) => number {
+  const sorted = Float64Array.from(samples).sort();
+  return share => Math.round((sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0) * 10) / 10;
 }
 
 export class Tally {
@@ -155,10 +170,14 @@ export class Tally {
   }
 
   latencyMs(): { p50: number; p99: number } {
-    const sorted = Float64Array.from(this.#latencies).sort();
-    const at = (share: number) =>
-      Math.round((sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0) * 10) / 10;
+    const at = quantiles(this.#latencies);
     return { p50: at(0.5), p99: at(0.99) };
+  }
+
+  rerouteMs(): { p50: number; p95: number } {
+    const forced = this.reroutes.filter(({ trigger }) => trigger !== 'faster-alternate');
+    const at = quantiles(forced.map(({ ms }) => ms));
+    return { p50: at(0.5), p95: at(0.95) };
   }
 
   /** An attack counts when both orders are in the log; it is won when the attacker is ahead and on the victim's side. */
@@ -201,6 +220,7 @@ export class Tally {
       duplicated,
       divergent,
       reroutes: this.reroutes,
+      rerouteMs: this.rerouteMs(),
       latencyMs: this.latencyMs(),
       frontRun: { plain: this.frontRun('plain'), sealed: this.frontRun('sealed') },
       stateHashes,
