@@ -21,9 +21,11 @@ export interface OwnListHost {
 const BURST_DELAYS_MS = [20, 100, 500] as const;
 const BURST = BURST_DELAYS_MS.length;
 const SUSTAINED_MS = 5_000;
-/** A refresh comes between 0.8 of this and all of it, so that nodes that started together do not refresh together. */
+/** A refresh comes between 0.8 of this and all of it. */
 const REFRESH_MS = 60_000;
 const REFRESH_SPREAD = 0.2;
+/** The first one comes at any time before: nodes that started together do not refresh together. */
+const FIRST_REFRESH_SPREAD = 1;
 
 export class OwnList {
   readonly #context: FloodContext;
@@ -79,8 +81,8 @@ export class OwnList {
     const { self, identity, env, relay } = this.#context;
     this.#delayMs(); // fills the tokens up to now
     this.#tokens = Math.max(0, this.#tokens - 1);
-    const spread = 1 - REFRESH_SPREAD * env.rng.float();
-    this.#refreshAt = after(env.clock.now(), REFRESH_MS * spread);
+    const spread = this.#sequence === 0 ? FIRST_REFRESH_SPREAD : REFRESH_SPREAD;
+    this.#refreshAt = after(env.clock.now(), REFRESH_MS * (1 - spread * env.rng.float()));
     this.#advertised = this.#host.edges();
     const list: LinkState = {
       origin: self,

@@ -60,12 +60,13 @@ const KINDS = [
 
 /** Names in one announcement or question. */
 export const MAX_NAMES = 256;
+const NAME_BYTES = 48;
 const MAX_SETUP_BODY_BYTES = 512;
 const MAX_LINK_STATE_BYTES = 64 + 36 * LIMITS.maxEdgesPerNode;
 const SIGNATURE_BYTES = 64;
 
 export function encodeNeighbourFrame(frame: NeighbourFrame): Uint8Array {
-  const writer = new Writer(128);
+  const writer = new Writer('names' in frame ? 8 + NAME_BYTES * frame.names.length : 'body' in frame ? 1_024 : 128);
   writer.u8(KINDS.indexOf(frame.kind) + 1);
   switch (frame.kind) {
     case 'link-announce':

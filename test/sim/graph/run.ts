@@ -35,11 +35,11 @@ export interface GraphReport {
   readonly convergence: { readonly avoidsDeadMs: number; readonly allWorkMs: number; readonly pairs: number };
 }
 
-/** Nodes that begin together refresh for the first time before this. */
-const SETTLE_MS = 65_000;
-const PHASE_MS = 60_000;
-const LIMIT_MS = 30_000;
+const SETTLE_MS = 10_000;
+const PHASE_MS = 30_000;
+const LIMIT_MS = 20_000;
 const LOOK_EVERY_MS = 20;
+const SLICE_MS = 100;
 const DESTINATIONS = 16;
 const RECOMPUTATIONS = 2_000;
 const WARM_UP = 500;
@@ -89,7 +89,7 @@ export class GraphRun {
     const { scheduler } = this.#overlay.world;
     const end = scheduler.nowMs + ms;
     while (scheduler.nowMs < end) {
-      scheduler.runUntil(Math.min(end, scheduler.nowMs + 1_000));
+      scheduler.runUntil(Math.min(end, scheduler.nowMs + SLICE_MS));
       this.#onProgress(`${what}: ${Math.round((scheduler.nowMs - end + ms) / 1000)} of ${ms / 1000} s`);
     }
   }
