@@ -42,7 +42,7 @@ export interface MeshContext {
 /** What spreading lists of edges needs of it. */
 export type FloodContext = Pick<
   MeshContext,
-  'self' | 'env' | 'crypto' | 'identity' | 'networkId' | 'membership' | 'relay'
+  'self' | 'env' | 'crypto' | 'identity' | 'networkId' | 'membership' | 'relay' | 'store'
 >;
 
 /** What publish/subscribe needs of it. */

@@ -2,8 +2,10 @@
  * The list of its edges that this node signs: when a new one is due, and under which number (overlay.md point 2). A burst
  * of three, then one per five seconds, whatever happens to its channels.
  */
+import { Reader, Writer } from '../bytes.js';
 import type { Cancel, Instant } from '../env.js';
 import { after } from '../env.js';
+import { HopfairError } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { isMaterial, type VerifiedLinkState, verifiedLinkState } from '../route/index.js';
 import { type Edge, encodeLinkState, type LinkState } from '../wire/index.js';
@@ -24,6 +26,8 @@ const SUSTAINED_MS = 5_000;
 /** A refresh comes between 0.8 of this and all of it. */
 const REFRESH_MS = 60_000;
 const REFRESH_SPREAD = 0.2;
+/** The epoch of the last run, as 8 bytes: the next one takes a higher one, though its clock may have gone back. */
+const STORE_RECORD = 'link-state-epoch';
 /** The first one comes at any time before: nodes that started together do not refresh together. */
 const FIRST_REFRESH_SPREAD = 1;
 
@@ -41,7 +45,8 @@ export class OwnList {
   constructor(context: FloodContext, host: OwnListHost) {
     this.#context = context;
     this.#host = host;
-    this.#epoch = context.env.clock.unix();
+    this.#epoch = Math.max(context.env.clock.unix(), storedEpoch(context) + 1);
+    this.#storeEpoch();
     this.#filledAt = context.env.clock.now();
   }
 
@@ -57,6 +62,7 @@ export class OwnList {
   /** An earlier run of this node, with a clock ahead of the present one, has signed under this epoch. */
   outbid(epoch: number): void {
     this.#epoch = Math.max(this.#epoch, epoch + 1);
+    this.#storeEpoch();
     this.edgesChanged();
   }
 
@@ -68,6 +74,14 @@ export class OwnList {
 
   close(): void {
     this.#cancel?.();
+  }
+
+  /** Nobody waits for the disk: a node whose epoch was lost hears of its own newer list, and outbids it. */
+  #storeEpoch(): void {
+    const { store, env } = this.#context;
+    store?.set(STORE_RECORD, new Writer(8).u64(this.#epoch).finish(), failure => {
+      if (failure !== undefined) env.log.error('link-state-epoch-not-stored', { cause: failure.message });
+    });
   }
 
   #delayMs(): number {
@@ -108,5 +122,20 @@ export class OwnList {
       if (measuredMs < costMs) return costMs >= theirsMs && isMaterial(costMs, measuredMs);
       return isMaterial(Math.max(costMs, theirsMs), Math.max(measuredMs, theirsMs));
     });
+  }
+}
+
+function storedEpoch({ store, env }: FloodContext): number {
+  const record = store?.get(STORE_RECORD);
+  if (record === undefined) return 0;
+  try {
+    const reader = new Reader(record);
+    const epoch = reader.u64();
+    reader.end();
+    return epoch;
+  } catch (error) {
+    if (!(error instanceof HopfairError)) throw error;
+    env.log.error('link-state-epoch-unreadable', { cause: error.message });
+    return 0;
   }
 }

@@ -4,6 +4,8 @@ import { AllowList, Identity, openMembership, type PeerId } from '../../lib/iden
 import { LinkStateFlood } from '../../lib/mesh/link-state-flood.js';
 import { LinkStateDatabase } from '../../lib/route/index.js';
 import { fakeCrypto } from '../../lib/sim/index.js';
+import { memoryStore } from '../../lib/storage/memory-store.js';
+import type { NodeStore } from '../../lib/store.js';
 import { decodeLinkState, type Edge, encodeLinkState, type NeighbourFrame } from '../../lib/wire/index.js';
 import { manualEnv } from '../support/manual-env.js';
 
@@ -39,16 +41,25 @@ const announce = (...names: Frame<'link-announce'>['names']): Frame<'link-announ
 });
 
 /** The flood of one node whose neighbours are played by hand. */
-function flood(options: { neighbours?: number; membership?: AllowList } = {}) {
+function flood(options: { neighbours?: number; membership?: AllowList; self?: Identity; store?: NodeStore } = {}) {
   const env = manualEnv();
-  const self = identity();
+  const { self = identity(), store } = options;
   const neighbours = Array.from({ length: options.neighbours ?? 2 }, () => identity());
   const edges: Edge[] = neighbours.map(({ peer }) => ({ peer, costMs: 10 }));
   const database = new LinkStateDatabase({ floorMs: () => 0 });
   const sent: Sent[] = [];
   let changes = 0;
   const membership = options.membership ?? openMembership({ mayRelay: true });
-  const context = { self: self.peer, env, crypto, identity: self, networkId: NETWORK, membership, relay: undefined };
+  const context = {
+    self: self.peer,
+    env,
+    crypto,
+    identity: self,
+    networkId: NETWORK,
+    membership,
+    relay: undefined,
+    store,
+  };
   const subject = new LinkStateFlood(context, database, {
     neighbours: () => edges.map(({ peer }) => peer),
     edges: () => edges.map(edge => ({ ...edge })),
@@ -206,6 +217,24 @@ t.test('a node that hears of a newer list of its own outbids it, though its cloc
   node.env.advance(200);
   t.equal(node.database.get(node.self.peer)?.epoch, before + 86_400_001);
   t.equal(node.names(a, node.self), 2, 'and announces it');
+});
+
+t.test('with a store, the next run outbids the last one before it has heard of it', async t => {
+  const records = new Map<string, Uint8Array>();
+  const self = identity();
+  const epochOf = (): number => {
+    const node = flood({ self, store: memoryStore(records) });
+    node.subject.edgesChanged();
+    node.env.advance(50);
+    return node.database.get(self.peer)?.epoch as number;
+  };
+  const first = epochOf();
+  t.equal(epochOf(), first + 1, 'the clock stood still in between');
+  t.equal(epochOf(), first + 2);
+  for (const record of [new Uint8Array(3), new Uint8Array(8).fill(255), new Uint8Array(9)]) {
+    records.set('link-state-epoch', record);
+    t.equal(epochOf(), first, 'a record that is no epoch is as good as none');
+  }
 });
 
 t.test('a burst of three lists, then one per five seconds, whatever happens', async t => {

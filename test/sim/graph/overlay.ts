@@ -69,6 +69,7 @@ export class OverlayNode {
       networkId: NETWORK_ID,
       membership,
       relay: {},
+      store: undefined,
     };
     this.#flood = new LinkStateFlood(context, this.graph, {
       neighbours: () => [...this.#channels()].map(([peer]) => peer),
