@@ -38,7 +38,7 @@ export interface FloodHost {
 }
 
 /** What a change waits for others that come with it, and for neighbours who say that they know it already. */
-const CHANGE_HOLD_MS = 10;
+const CHANGE_HOLD_MS = 25;
 /** The same for a refresh, which nobody waits for: most neighbours announce it here before it is announced to them. */
 const REFRESH_HOLD_MS = 500;
 /** What was not refreshed for this long is forgotten: its origin is gone. */

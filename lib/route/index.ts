@@ -20,6 +20,7 @@ export { Flow } from './flow.js';
 export type { FlowOptions } from './flow-core.js';
 export { type FlowEffect, type FlowInput, type FlowPathInfo, MAX_PATHS, type TrafficClass } from './flow-types.js';
 export {
+  type HeldLinkState,
   isMaterial,
   isNewer,
   LinkStateDatabase,

@@ -9,14 +9,22 @@ import { Identity } from '../../../lib/identity/identity.js';
 import { AllowList } from '../../../lib/identity/membership.js';
 import type { PeerId } from '../../../lib/identity/peer-id.js';
 import { LinkStateFlood } from '../../../lib/mesh/link-state-flood.js';
-import { LinkStateDatabase, RoutePlanner } from '../../../lib/route/index.js';
+import { type HeldLinkState, LinkStateDatabase, RoutePlanner } from '../../../lib/route/index.js';
 import { fakeCrypto, SIMULATED_START_UNIX_MS, type SimProcess, SimWorld } from '../../../lib/sim/index.js';
-import { decodeNeighbourFrame, type Edge, encodeNeighbourFrame, type NeighbourFrame } from '../../../lib/wire/index.js';
+import {
+  decodeNeighbourFrame,
+  type Edge,
+  encodeNeighbourFrame,
+  MAX_NAMES,
+  type NeighbourFrame,
+} from '../../../lib/wire/index.js';
 import type { Topology } from './topology.js';
 
 /** Header and tag of a record, header of a message: what a frame costs beyond its bytes when it travels alone. */
 const OVERHEAD_BYTES = 32;
 const NETWORK_ID = 'simulation';
+/** By then a node has signed a list of its first edges, and announced it. */
+const SIGNING_MS = 50;
 
 export interface Link {
   readonly ends: readonly [OverlayNode, OverlayNode];
@@ -104,6 +112,21 @@ export class OverlayNode {
     }
   }
 
+  edgesChanged(): void {
+    this.#flood?.edgesChanged();
+  }
+
+  /** Takes these lists from its first neighbour, who is asked for each. */
+  learn(lists: readonly HeldLinkState[]): void {
+    const [neighbour] = this.links.keys();
+    if (neighbour === undefined) return;
+    for (let at = 0; at < lists.length; at += MAX_NAMES) {
+      const some = lists.slice(at, at + MAX_NAMES);
+      this.#flood?.onFrame(neighbour, { kind: 'link-announce', names: some });
+      for (const { body, signature } of some) this.#flood?.onFrame(neighbour, { kind: 'link-state', body, signature });
+    }
+  }
+
   channelUp(peer: PeerId): void {
     this.#flood?.neighbourUp(peer);
   }
@@ -117,6 +140,7 @@ export class GraphOverlay {
   readonly world: SimWorld;
   readonly nodes: readonly OverlayNode[];
   readonly links: readonly Link[];
+  #muted = false;
 
   constructor(seed: number, topology: Topology, rttMs: (a: number, b: number) => number) {
     this.world = new SimWorld({ seed });
@@ -141,10 +165,20 @@ export class GraphOverlay {
     });
   }
 
-  /** Everybody runs, and all channels are up at once: what is measured is not how a thousand nodes come to know each other. */
+  /**
+   * Everybody runs, all channels are up, and everybody holds the list of everybody: what is measured is not how a thousand
+   * nodes come to know each other at once. The lists are handed over as if one neighbour had been asked for all of them.
+   */
   startAll(): void {
+    this.#muted = true;
+    for (const link of this.links) link.up = true;
     for (const node of this.nodes) this.#run(node);
-    for (const link of this.links) this.#connect(link);
+    for (const node of this.nodes) node.edgesChanged();
+    this.world.scheduler.runFor(SIGNING_MS);
+    const lists = this.nodes.flatMap(node => node.graph.get(node.peer) ?? []);
+    for (const node of this.nodes) node.learn(lists);
+    this.world.scheduler.runFor(SIGNING_MS); // what they announce now is known to everybody
+    this.#muted = false;
   }
 
   /** The node starts; its channels to whoever runs come up after a handshake. */
@@ -179,6 +213,7 @@ export class GraphOverlay {
   }
 
   #deliver(from: OverlayNode, link: Link, frame: Uint8Array): void {
+    if (this.#muted) return;
     from.sentBytes += frame.length + OVERHEAD_BYTES;
     const side = link.ends[0] === from ? 1 : 0;
     const to = link.ends[side];
