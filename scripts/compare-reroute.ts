@@ -101,7 +101,6 @@ function told({ system, fault, run, restoredMs, lost, sent, worstOneWayMs }: Com
 }
 
 const { json, isRecorded, systems: wanted, faults, runs: count, ...link } = parseOptions();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 
 const skipped: string[] = [];
 const systems = wanted.filter(system => {

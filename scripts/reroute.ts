@@ -121,7 +121,6 @@ function table(summaries: readonly Summary[]): string {
 }
 
 const { json, isRecorded, scenarios, ...options } = parseOptions();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 const summaries: Summary[] = [];
 try {
   for (const scenario of scenarios) {

@@ -94,7 +94,7 @@ export const babeldDefault: System = babeld('babeld', 'as it comes', 'type wired
 
 /** Hellos ten times a second, and the round trip as a part of the metric, which it takes for tunnels. */
 const TUNED = 'type tunnel link-quality false hello-interval 0.1 update-interval 0.4';
-const TUNED_RTT = 'enable-timestamps true rtt-decay 128 rtt-min 5 rtt-max 60 max-rtt-penalty 500';
+const TUNED_RTT = 'enable-timestamps true rtt-decay 128 rtt-min 10 rtt-max 60 max-rtt-penalty 500';
 export const babeldTuned: System = babeld(
   'babeld tuned',
   'hellos every 100 ms, updates every 400 ms, the round trip in the metric',
