@@ -21,6 +21,7 @@ const MESH_TESTS = ['test/unit/mesh.test.ts'];
 const EGRESS_TESTS = ['test/unit/egress.test.ts'];
 const SETUP_TESTS = ['test/unit/path-setup.test.ts', 'test/unit/hostile-relay.test.ts'];
 const BOUNDS_TESTS = ['test/unit/relay-bounds.test.ts'];
+const STREAM_TESTS = ['test/unit/session-streams.test.ts'];
 
 export const CANARIES: Readonly<Record<string, Canary>> = {
   'pre-needs-fewer-lanes': {
@@ -105,6 +106,38 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
     replace: 'if (sequence > stream.next + 1) return this.#addPiece(',
     scenario: 'mesh',
     tests: MESH_TESTS,
+  },
+  'unordered-delivered-twice': {
+    bug: 'a message without order is delivered again when it comes again',
+    file: 'lib/mesh/inbox.ts',
+    search: "if (seen.has(sequence)) return 'seen';\n    if (seen.isAhead(sequence) || !this.#deliver",
+    replace: 'if (seen.isAhead(sequence) || !this.#deliver',
+    scenario: 'mesh',
+    tests: STREAM_TESTS,
+  },
+  'credit-not-waited-for': {
+    bug: 'a sender does not wait for the reader of its messages',
+    file: 'lib/mesh/outbox.ts',
+    search: 'if (message.end > message.stream.limit)',
+    replace: 'if (message.end > 2 * message.stream.limit)',
+    scenario: 'mesh',
+    tests: STREAM_TESTS,
+  },
+  'credit-never-told': {
+    bug: 'a sender never hears that its messages were read',
+    file: 'lib/mesh/credit.ts',
+    search: 'this.#taken += cost;',
+    replace: 'this.#taken += cost - cost;',
+    scenario: 'mesh',
+    tests: STREAM_TESTS,
+  },
+  'no-bound-per-peer': {
+    bug: 'one peer may fill the memory that is meant for all',
+    file: 'lib/mesh/holdings.ts',
+    search: 'held + bytes <= peerLimit && held',
+    replace: 'held + bytes <= 64 * peerLimit && held',
+    scenario: 'mesh',
+    tests: STREAM_TESTS,
   },
   'receipts-not-checked': {
     bug: 'a receipt for one packet settles all of them',

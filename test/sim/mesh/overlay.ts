@@ -8,6 +8,7 @@ import type { PeerId } from '../../../lib/identity/peer-id.js';
 import { createNode, type ForwardVerdict, type Node } from '../../../lib/mesh/index.js';
 import {
   fakeCrypto,
+  type SeededRng,
   SIMULATED_START_UNIX_MS,
   type SimMachine,
   type SimProcess,
@@ -15,11 +16,11 @@ import {
   type SimWorld,
 } from '../../../lib/sim/index.js';
 import type { Conditions } from './conditions.js';
-import { TrafficCheck } from './traffic-check.js';
+import { TrafficCheck, UNORDERED } from './traffic-check.js';
 
 const NETWORK_ID = 'simulation';
 const ISSUED_AT = unixMs(SIMULATED_START_UNIX_MS - 60_000);
-export const SERVICES = ['orders', 'news'] as const;
+export const SERVICES: readonly string[] = ['orders', 'news', UNORDERED];
 
 const endName = (index: number): string => `end-${index}`;
 const relayName = (index: number): string => `relay-${index}`;
@@ -35,6 +36,8 @@ export class Overlay {
   readonly #world: SimWorld;
   readonly #conditions: Conditions;
   readonly #crypto: CryptoProvider;
+  /** How each message is sent. */
+  readonly #modes: SeededRng;
   readonly #identities = new Map<string, Identity>();
   readonly #names = new Map<PeerId, string>();
   readonly #nodes = new Map<string, Node>();
@@ -43,6 +46,7 @@ export class Overlay {
   constructor(world: SimWorld, conditions: Conditions) {
     this.#world = world;
     this.#conditions = conditions;
+    this.#modes = world.rng.fork('modes');
     this.#crypto = conditions.realCrypto ? reproducibleCrypto() : fakeCrypto();
     this.connections = new SimTransportNetwork(world);
     for (let i = 0; i < conditions.ends; i++) this.#addIdentity(endName(i));
@@ -66,7 +70,12 @@ export class Overlay {
     if (node === undefined || !(this.ends[from]?.running ?? false)) return false;
     const [sender, receiver] = [endName(from), endName(to)];
     const bytes = this.traffic.next(sender, receiver, service);
-    const accepted = node.send(this.#identity(receiver).peer, service, bytes);
+    const mode = {
+      class: this.#modes.pick(['critical', 'normal', 'normal', 'bulk'] as const),
+      paths: this.#modes.pick([1, 1, 1, 2, 3]),
+      ordered: service !== UNORDERED,
+    };
+    const accepted = node.send(this.#identity(receiver).peer, service, bytes, mode);
     if (accepted) this.traffic.sent(sender, receiver, service);
     return accepted;
   }

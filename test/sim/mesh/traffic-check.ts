@@ -1,13 +1,18 @@
 /**
- * What sessions promise, checked at every message: between two ends each service is in order, nothing comes twice, and
- * nothing is missing unless a session was reported as gone in between.
+ * What sessions promise, checked at every message: between two ends each service is in order, but for the one without
+ * order; nothing comes twice, and nothing is missing unless a session was reported as gone in between.
  */
 import { fromUtf8, toUtf8 } from '../../../lib/bytes.js';
 import { Violation } from '../../../lib/sim/index.js';
 
+/** The service whose messages are delivered as they come. */
+export const UNORDERED = 'marks';
+
 interface Flow {
   sent: number;
+  /** The last one, or how many of those without order. */
   received: number;
+  readonly unordered: Set<number>;
   /** What was sent up to here may be missing: the session that carried it is gone. */
   excusedUpTo: number;
 }
@@ -17,7 +22,7 @@ export class TrafficCheck {
 
   #flow(from: string, to: string, service: string): Flow {
     const key = `${from}>${to} ${service}`;
-    const flow = this.#flows.get(key) ?? { sent: 0, received: 0, excusedUpTo: 0 };
+    const flow = this.#flows.get(key) ?? { sent: 0, received: 0, unordered: new Set(), excusedUpTo: 0 };
     this.#flows.set(key, flow);
     return flow;
   }
@@ -39,6 +44,12 @@ export class TrafficCheck {
     const flow = this.#flow(from, to, service);
     const sequence = Number(number);
     const name = `${from}>${to} ${service}: message ${sequence} after ${flow.received}`;
+    if (service === UNORDERED) {
+      if (flow.unordered.has(sequence)) throw new Violation('repeated', name);
+      if (sequence > flow.sent) throw new Violation('origin', `${name}, of ${flow.sent} sent`);
+      flow.unordered.add(sequence);
+      return;
+    }
     if (sequence <= flow.received) throw new Violation('repeated or reordered', name);
     if (sequence > flow.sent) throw new Violation('origin', `${name}, of ${flow.sent} sent`);
     const skips = sequence > flow.received + 1;
@@ -58,14 +69,23 @@ export class TrafficCheck {
     for (const [key, flow] of this.#flows) {
       const receives = key.includes(`>${name} `);
       if (receives || key.startsWith(`${name}>`)) flow.excusedUpTo = flow.sent;
-      if (receives) flow.received = 0;
+      if (receives) {
+        flow.received = 0;
+        flow.unordered.clear();
+      }
     }
+  }
+
+  #isMissing(key: string, { sent, received, unordered, excusedUpTo }: Flow): boolean {
+    if (!key.endsWith(` ${UNORDERED}`)) return received < sent;
+    for (let sequence = excusedUpTo + 1; sequence <= sent; sequence++) if (!unordered.has(sequence)) return true;
+    return false;
   }
 
   /** Flows whose last message has not arrived, though no session was lost since it was sent. */
   unfinished(): string[] {
     return [...this.#flows]
-      .filter(([, flow]) => flow.received < flow.sent && flow.sent > flow.excusedUpTo)
-      .map(([key, flow]) => `${key}: ${flow.received} of ${flow.sent}`);
+      .filter(([key, flow]) => flow.sent > flow.excusedUpTo && this.#isMissing(key, flow))
+      .map(([key, flow]) => `${key}: ${flow.received || flow.unordered.size} of ${flow.sent}`);
   }
 }
