@@ -3,7 +3,7 @@
  * the mesh takes to leave it (overlay.md, bars R1 to R6 and R8). Exit 1 when a bar is missed, 2 when it could not run.
  */
 import { parseArgs } from 'node:util';
-import type { DeliveryClass } from '../lib/index.js';
+import type { TrafficClass } from '../test/reroute/node-process.js';
 import { record, thisMachine, withSummaries } from '../test/reroute/record.js';
 import type { RunResult } from '../test/reroute/result.js';
 import { runOnce } from '../test/reroute/run.js';
@@ -16,8 +16,8 @@ const USAGE = `usage: npm run reroute -- [options]
   --runs N             runs of each scenario (default 20, fewer where one takes long)
   --rtt MS             round-trip time of each path (default 12)
   --rate MSGS          messages of 256 bytes per second (default 100)
-  --class CLASS        critical, normal or bulk (default normal)
-  --seconds S          how long each run is watched at most; R5 asks for 600 of onoff
+  --class CLASS        critical, normal, bulk or mixed: critical and normal in turn (default normal)
+  --seconds S          how long each run is watched at most; R5 asks for 600 of onoff, R4 for 3,600 of healthy
   --record             keep the summaries in docs/data/reroute.json and docs/performance.md
   --json               only lines of JSON on standard output: one per run, one summary per scenario
 
@@ -37,7 +37,7 @@ interface Options {
   readonly runs: number | undefined;
   readonly rttMs: number;
   readonly ratePerSecond: number;
-  readonly class: DeliveryClass;
+  readonly class: TrafficClass;
   readonly watchMs: number | undefined;
 }
 
@@ -71,13 +71,13 @@ function parseOptions(): Options {
   const scenarios = (values.scenario ?? '').split(',').map(name => {
     return scenarioOf(name) ?? usageError(`there is no scenario "${name}"`);
   });
-  const trafficClass = (['critical', 'normal', 'bulk'] as const).find(name => name === values.class);
+  const trafficClass = (['critical', 'normal', 'bulk', 'mixed'] as const).find(name => name === values.class);
   return {
     ...{ json: values.json ?? false, isRecorded: values.record ?? false, scenarios },
     runs: values.runs === undefined ? undefined : Math.floor(number('runs', 1, 1_000)),
     rttMs: number('rtt', 0, 400),
     ratePerSecond: number('rate', 1, 5_000),
-    class: trafficClass ?? usageError('--class is critical, normal or bulk'),
+    class: trafficClass ?? usageError('--class is critical, normal, bulk or mixed'),
     watchMs: values.seconds === undefined ? undefined : number('seconds', 1, 7_200) * 1_000,
   };
 }

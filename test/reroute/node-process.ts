@@ -32,12 +32,15 @@ export interface NodeConfig {
   readonly relayTo?: PeerId;
 }
 
+/** `mixed`: critical and normal in turn. */
+export type TrafficClass = DeliveryClass | 'mixed';
+
 export type NodeRequest =
   | { readonly kind: 'start'; readonly config: NodeConfig }
   /** Answers when a session with the peer is up, over `routes` routes. */
   | { readonly kind: 'session'; readonly peer: PeerId; readonly routes: number; readonly timeoutMs: number }
   | { readonly kind: 'receive'; readonly peer: PeerId }
-  | { readonly kind: 'send'; readonly peer: PeerId; readonly ratePerSecond: number; readonly class: DeliveryClass }
+  | { readonly kind: 'send'; readonly peer: PeerId; readonly ratePerSecond: number; readonly class: TrafficClass }
   | { readonly kind: 'sent' }
   | { readonly kind: 'stop-sending' }
   | { readonly kind: 'received' }
@@ -125,11 +128,11 @@ class Traffic {
   readonly #intervalMs: number;
   readonly #peer: PeerId;
   readonly #session: Session;
-  readonly #class: DeliveryClass;
+  readonly #class: TrafficClass;
   #timer: NodeJS.Timeout;
   #underWay: Promise<void> = Promise.resolve();
 
-  constructor(session: Session, ratePerSecond: number, trafficClass: DeliveryClass) {
+  constructor(session: Session, ratePerSecond: number, trafficClass: TrafficClass) {
     this.#session = session;
     this.#peer = session.peer;
     this.#intervalMs = 1_000 / ratePerSecond;
@@ -144,11 +147,16 @@ class Traffic {
       this.#atMs.push(monotonicMs());
       const active = node?.routes().find(route => route.role === 'active' && route.flow === this.#peer);
       this.#via.push(active?.route[0] ?? '');
-      this.#underWay = this.#session.send(message, { class: this.#class });
+      this.#underWay = this.#session.send(message, { class: this.#classOf(this.#atMs.length) });
     }
     const nextMs = this.#begunMs + due * this.#intervalMs - monotonicMs();
     this.#timer = setTimeout(this.#turn, Math.max(0, nextMs));
   };
+
+  #classOf(number: number): DeliveryClass {
+    if (this.#class !== 'mixed') return this.#class;
+    return number % 2 === 0 ? 'critical' : 'normal';
+  }
 
   get sent(): Sent {
     return { count: this.#atMs.length, atMs: this.#atMs, via: this.#via };

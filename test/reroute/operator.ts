@@ -8,7 +8,8 @@ type Direction = 'both' | 'to-destination' | 'to-source';
 export type Behaviour =
   | { readonly kind: 'honest' }
   | { readonly kind: 'drop'; readonly share: number; readonly direction: Direction }
-  | { readonly kind: 'delay'; readonly delayMs: number }
+  /** Of frames of one lane, or of all. */
+  | { readonly kind: 'delay'; readonly delayMs: number; readonly lane?: ForwardedFrame['lane'] }
   /** Drops everything for half of each period, and is honest for the other. */
   | { readonly kind: 'on-off'; readonly periodMs: number };
 
@@ -37,17 +38,17 @@ export class Operator {
     return { atMs: this.#sinceMs };
   }
 
-  onForward({ to, bytes }: ForwardedFrame): ForwardVerdict {
+  onForward({ to, bytes, lane }: ForwardedFrame): ForwardVerdict {
     const direction = to === this.destination ? 'to-destination' : 'to-source';
     const count = direction === 'to-destination' ? this.#toDestination : this.#toSource;
     count.frames += 1;
     count.bytes += bytes;
-    const verdict = this.#judge(direction);
+    const verdict = this.#judge(direction, lane);
     if (verdict === 'drop') this.#dropped += 1;
     return verdict;
   }
 
-  #judge(direction: Direction): ForwardVerdict {
+  #judge(direction: Direction, lane: ForwardedFrame['lane']): ForwardVerdict {
     const behaviour = this.#behaviour;
     switch (behaviour.kind) {
       case 'honest':
@@ -57,7 +58,7 @@ export class Operator {
         return concerns && Math.random() < behaviour.share ? 'drop' : 'forward';
       }
       case 'delay':
-        return { delayMs: behaviour.delayMs };
+        return (behaviour.lane ?? lane) === lane ? { delayMs: behaviour.delayMs } : 'forward';
       case 'on-off': {
         const isBad = (monotonicMs() - this.#sinceMs) % behaviour.periodMs < behaviour.periodMs / 2;
         return isBad ? 'drop' : 'forward';

@@ -1,10 +1,9 @@
 /** One run: a fresh diamond over delaying links, traffic, a fault at the relay of the active path, and what came of it. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DeliveryClass } from '../../lib/index.js';
 import { Child } from './child.js';
 import { monotonicMs } from './clock.js';
 import { Diamond, type RelayName } from './diamond.js';
-import type { Counters, NodeAnswers, NodeEvent, Sent } from './node-process.js';
+import type { Counters, NodeAnswers, NodeEvent, Sent, TrafficClass } from './node-process.js';
 import type { Forwarded } from './operator.js';
 import type { ProxyAnswers, ProxyRequest } from './proxy-process.js';
 import { type RunResult, resultOf, type Traffic } from './result.js';
@@ -16,7 +15,7 @@ export interface RunOptions {
   /** Of each path; a quarter of it is each direction of each link. */
   readonly rttMs: number;
   readonly ratePerSecond: number;
-  readonly class: DeliveryClass;
+  readonly class: TrafficClass;
   readonly watchMs: number;
 }
 
@@ -77,7 +76,7 @@ class Run {
     const { scenario, run, rttMs, ratePerSecond, watchMs } = this.#options;
     const diamond = this.#diamond;
     const peer = diamond.peers.destination;
-    await diamond.ask('source', { kind: 'send', peer, ratePerSecond, class: this.#options.class });
+    await diamond.ask('source', { kind: 'send', peer, ratePerSecond, class: scenario.class ?? this.#options.class });
     await sleep(WARM_UP_MS);
     const { routes } = await diamond.view();
     const active = routes.find(({ role }) => role === 'active');

@@ -11,6 +11,8 @@ export interface Scenario {
     | { readonly kind: 'freeze' }
     | { readonly kind: 'lie' }
     | { readonly kind: 'none' };
+  /** What is sent, whatever `--class` says. */
+  readonly class?: 'mixed';
   /** Ends early, `AFTER_SWITCH_MS` after the traffic left the relay, when that is what is measured. */
   readonly untilSwitch: boolean;
   /** Watched for at most this long, unless `--seconds` says otherwise. */
@@ -74,6 +76,12 @@ const SCENARIOS: readonly Scenario[] = [
     ...{ name: 'delay25', does: 'adds 25 ms each way', fault: behave({ kind: 'delay', delayMs: 25 }) },
     ...{ untilSwitch: true, watchMs: 10_000, runs: 20, bar: 'R3' },
     switchWithinMs: ({ rttMs, ratePerSecond }) => Math.max(300, 12 * rttMs, 12_000 / ratePerSecond),
+  },
+  {
+    ...{ name: 'delay25urgent', does: 'adds 25 ms each way to urgent frames, half of all', class: 'mixed' },
+    fault: behave({ kind: 'delay', delayMs: 25, lane: 'urgent' }),
+    ...{ untilSwitch: true, watchMs: 10_000, runs: 20, bar: 'R3' },
+    switchWithinMs: ({ rttMs, ratePerSecond }) => Math.max(300, 12 * rttMs, 24_000 / ratePerSecond),
   },
   {
     ...{ name: 'onoff', does: 'drops everything for 500 ms of each second' },

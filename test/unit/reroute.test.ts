@@ -131,7 +131,10 @@ t.test('the operator of a relay drops and delays what its behaviour says, in tha
   t.match([operator.onForward(frame(D)), operator.onForward(frame(A))], ['forward', 'drop']);
   operator.behave({ kind: 'delay', delayMs: 25 });
   t.match(operator.onForward(frame(D)), { delayMs: 25 });
-  t.match(operator.forwarded, { toDestination: { frames: 4, bytes: 1_200 }, toSource: { frames: 2 }, dropped: 2 });
+  operator.behave({ kind: 'delay', delayMs: 25, lane: 'urgent' });
+  t.equal(operator.onForward(frame(A)), 'forward', 'the other lane');
+  t.match(operator.onForward({ ...frame(A), lane: 'urgent' }), { delayMs: 25 });
+  t.match(operator.forwarded, { toDestination: { frames: 4, bytes: 1_200 }, toSource: { frames: 4 }, dropped: 2 });
 });
 
 t.test('every scenario has a name of its own and does something', async t => {
