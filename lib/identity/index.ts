@@ -5,7 +5,7 @@
  */
 export { type Certificate, type CertificateClaims, issueCertificate, verifyCertificate } from './certificate.js';
 export { createIdentitySeeds, Identity, type IdentityOptions, type IdentitySeeds } from './identity.js';
-export { KnownPeers } from './known-peers.js';
+export { KnownPeers, type SeenEpoch } from './known-peers.js';
 export { AllowList, type AllowListEntry, type Membership, openMembership, type PeerLabels } from './membership.js';
 export { type PeerId, parsePeerId, peerIdOf, publicKeyOf } from './peer-id.js';
 export {

@@ -25,6 +25,8 @@ export interface MeshContext {
   readonly knownPeers: KnownPeers;
   /** Undefined when nothing of this node outlives its process. */
   readonly store: NodeStore | undefined;
+  /** Of what this run signs as newest: above that of every earlier run, with a store even when the clock went back. */
+  readonly runEpoch: number;
   /** About relays and links, from the flows of this node to all of its peers. */
   readonly suspicion: Suspicion;
   /** What others' handshakes may cost, of channels and of sessions. */
@@ -46,4 +48,7 @@ export type FloodContext = Pick<
 >;
 
 /** What publish/subscribe needs of it. */
-export type PubSubContext = Pick<MeshContext, 'self' | 'env' | 'crypto' | 'identity' | 'networkId' | 'membership'>;
+export type PubSubContext = Pick<
+  MeshContext,
+  'self' | 'env' | 'crypto' | 'identity' | 'networkId' | 'membership' | 'runEpoch'
+>;

@@ -3,31 +3,23 @@
  * see. Everything in it is synchronous; promises exist only at the face.
  */
 import { EventEmitter } from 'eventemitter3';
-import { HandshakeGate, type HandshakeGateStats } from '../channel/index.js';
+import type { HandshakeGateStats } from '../channel/index.js';
 import type { Cancel } from '../env.js';
 import { HopfairError, requireArgument } from '../errors.js';
-import { KnownPeers } from '../identity/known-peers.js';
 import type { PeerId } from '../identity/peer-id.js';
 import type { RosterChange } from '../identity/roster-membership.js';
 import { LIMITS } from '../limits.js';
-import {
-  type Candidate,
-  LinkStateDatabase,
-  type Route,
-  type RouteEvent,
-  RoutePlanner,
-  Suspicion,
-} from '../route/index.js';
+import { type Candidate, LinkStateDatabase, type Route, type RouteEvent, RoutePlanner } from '../route/index.js';
 import { decodeNeighbourFrame, isDataFrame, isRosterFrame, type NeighbourFrame } from '../wire/index.js';
-import { Admission } from './admission.js';
 import type { MeshContext } from './context.js';
 import { explainPeer, explanationText, type PeerExplanation, snapshotsOf } from './explanation.js';
-import { Holdings } from './holdings.js';
+import { keepEpochs } from './kept.js';
 import { LinkStateFlood } from './link-state-flood.js';
 import { Links } from './links.js';
 import { requireSendOptions, type SendOptions, type Service } from './messaging.js';
 import { Neighbours } from './neighbours.js';
-import { type CompleteNodeOptions, checkNodeOptions, handshakePolicyOf, type NodeOptions } from './node-options.js';
+import { meshContext } from './node-context.js';
+import { type CompleteNodeOptions, checkNodeOptions, type NodeOptions } from './node-options.js';
 import { PathSetups } from './path-setup.js';
 import { PathSwitch } from './path-switch.js';
 import type { PeerLink } from './peer-link.js';
@@ -62,6 +54,7 @@ const SESSION_TIMEOUT_MS = 10_000;
 export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   readonly self: PeerId;
   readonly #context: MeshContext;
+  readonly #stopKeeping: Cancel;
   readonly #graph: LinkStateDatabase;
   readonly #planner: RoutePlanner;
   readonly #neighbours: Neighbours;
@@ -82,27 +75,9 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   constructor(options: CompleteNodeOptions) {
     super();
     checkNodeOptions(options);
-    const { identity, env, crypto, networkId, membership, relay, admit } = options;
-    const knownPeers = new KnownPeers();
+    const { identity, env, membership } = options;
     this.self = identity.peer;
-    this.#context = {
-      self: identity.peer,
-      env,
-      crypto,
-      identity,
-      networkId,
-      membership,
-      knownPeers,
-      store: options.store,
-      gate: new HandshakeGate(env.clock, options.handshakeLimits),
-      admission: new Admission(membership, knownPeers, env.clock, admit),
-      suspicion: new Suspicion(),
-      sessionLifetimeMs: options.sessionLifetimeMs ?? LIMITS.sessionLifetimeMs,
-      maxSessions: options.maxSessions ?? LIMITS.maxSessions,
-      holdings: new Holdings(options.maxReceiveBytes ?? LIMITS.maxReceiveBytes),
-      relay: relay === true ? {} : relay === false ? undefined : relay,
-      handshakePolicy: handshakePolicyOf(options),
-    };
+    this.#context = meshContext(options);
     this.#services = new Services(env.log);
     this.#rosters = rosterExchange(this.#context, {
       peers: () => this.#neighbours.peers,
@@ -110,6 +85,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
       caughtUp: neighbour => this.#flood.neighbourUp(neighbour),
       onChange: (change, from) => this.#onRoster(change, from),
     });
+    this.#stopKeeping = keepEpochs(env, options.store, this.#context.knownPeers);
     this.#graph = new LinkStateDatabase({ floorMs: (a, b) => membership.edgeFloorMs(a, b) });
     this.#planner = new RoutePlanner(this.#graph, {
       source: identity.peer,
@@ -494,6 +470,7 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
     this.#links.close();
     this.#flood.close();
     this.#rosters?.close();
+    this.#stopKeeping();
     this.#progress.tell();
     await this.#neighbours.close();
   }

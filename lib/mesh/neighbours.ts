@@ -4,7 +4,7 @@
  */
 import { EMPTY } from '../bytes.js';
 import { type Channel, openChannel, type Priority, type Role } from '../channel/index.js';
-import type { Cancel, UnixMs } from '../env.js';
+import { type Cancel, type UnixMs, unixMs } from '../env.js';
 import { HopfairError } from '../errors.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { LIMITS } from '../limits.js';
@@ -58,7 +58,7 @@ export class Neighbours {
     this.#settings = settings;
     this.#host = host;
     this.#visits = visits;
-    this.#startedAt = env.clock.unix();
+    this.#startedAt = unixMs(context.runEpoch);
     this.#runId = env.rng.bytes(RUN_ID_BYTES);
     this.#dialler = new Dialler(context, transports, this.#limits, {
       isConnected: peer => this.#channels.get(peer)?.isConnected === true,

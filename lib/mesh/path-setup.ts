@@ -47,7 +47,7 @@ export class PathSetups {
     this.#switch = pathSwitch;
     this.#onArrival = onArrival;
     this.#refusals = new Refusals(onRefused);
-    this.#epoch = context.env.clock.unix();
+    this.#epoch = context.runEpoch;
   }
 
   /** Set-ups that were refused here, by reason. */

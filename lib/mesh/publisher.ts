@@ -56,7 +56,7 @@ export class Publisher {
     this.#fills = fills;
     this.#options = options;
     this.#admission = new SubscriberAdmission(context.env, options.admitSubscriber);
-    this.#epoch = context.env.clock.unix();
+    this.#epoch = context.runEpoch;
     this.#announceNotBefore = context.env.clock.now();
   }
 

@@ -90,6 +90,7 @@ export class End {
         membership: this.membership,
         knownPeers,
         store: undefined,
+        runEpoch: env.clock.unix(),
         gate: new HandshakeGate(env.clock, { isExempt: () => true }),
         admission: new Admission(this.membership, knownPeers, env.clock, (peer, evidence) => {
           this.opened += 1;

@@ -150,6 +150,7 @@ export class PubSubWorld {
       identity: host.identity,
       networkId: NETWORK,
       membership,
+      runEpoch: process.env.clock.unix(),
     };
     host.messaging = messaging;
     host.pubsub = new PubSub(context, messaging, this.#publisher, () => this.#rttMs);

@@ -53,6 +53,7 @@ function world(admit?: AdmitPeer) {
     membership,
     knownPeers,
     store: undefined,
+    runEpoch: env.clock.unix(),
     gate: new HandshakeGate(env.clock),
     admission: new Admission(membership, knownPeers, env.clock, admit),
     suspicion: new Suspicion(),
