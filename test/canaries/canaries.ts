@@ -17,6 +17,7 @@ export interface Canary {
 
 const LINEARIZER_TESTS = ['test/unit/order-linearizer.test.ts'];
 const SIMPLEX_TESTS = ['test/unit/order-simplex.test.ts'];
+const FLOOD_TESTS = ['test/unit/link-state-flood.test.ts'];
 const MESH_TESTS = ['test/unit/mesh.test.ts'];
 const EGRESS_TESTS = ['test/unit/egress.test.ts'];
 const SETUP_TESTS = ['test/unit/path-setup.test.ts', 'test/unit/hostile-relay.test.ts'];
@@ -235,5 +236,53 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
     replace: '',
     scenario: 'mesh',
     tests: BOUNDS_TESTS,
+  },
+  'forgers-are-heard-on': {
+    bug: 'a neighbour that passed on a forged list may pass on the next one',
+    file: 'lib/mesh/link-state-flood.ts',
+    search: "this.#ban(from, 'link-state-forged');",
+    replace: '',
+    scenario: 'mesh',
+    tests: FLOOD_TESTS,
+  },
+  'unasked-lists-are-checked': {
+    bug: 'a list that nobody asked for is checked and stored',
+    file: 'lib/mesh/link-state-flood.ts',
+    search: 'if (!this.#pulls.onAnswer(from, origin)) return;',
+    replace: 'this.#pulls.onAnswer(from, origin);',
+    scenario: 'mesh',
+    tests: FLOOD_TESTS,
+  },
+  'bogus-versions-block': {
+    bug: 'while a version is asked for that does not exist, no other one of that origin is',
+    file: 'lib/mesh/link-state-pulls.ts',
+    search: 'asked !== undefined && !isNewer(asked, name) && !isNewer(name, asked);',
+    replace: 'asked !== undefined;',
+    scenario: 'mesh',
+    tests: FLOOD_TESTS,
+  },
+  'one-claim-is-an-edge': {
+    bug: 'an edge that only one end lists exists',
+    file: 'lib/route/link-state.ts',
+    search: 'return back === undefined ? undefined : Math.max(',
+    replace: 'return back === undefined ? there : Math.max(',
+    scenario: 'mesh',
+    tests: ['test/unit/route.test.ts', 'test/unit/candidates.test.ts'],
+  },
+  'suspects-are-not-last': {
+    bug: 'routes over suspected relays are taken before others are looked at',
+    file: 'lib/route/candidates.ts',
+    search: 'for (const last of [false, true])',
+    replace: 'for (const last of [true, false])',
+    scenario: 'mesh',
+    tests: ['test/unit/candidates.test.ts'],
+  },
+  'plans-outlive-changes': {
+    bug: 'candidate paths are kept though a relay of theirs lost its channel',
+    file: 'lib/route/planner.ts',
+    search: 'if (graph.changedSince(plan.version, peer)) return false;',
+    replace: '',
+    scenario: 'mesh',
+    tests: ['test/unit/candidates.test.ts'],
   },
 };
