@@ -7,10 +7,12 @@ import type { PeerId } from '../identity/peer-id.js';
 import {
   type Candidate,
   describeRoute,
+  describeSuspect,
   explain,
   type LossWindow,
   type Route,
   type RouteEvent,
+  type Suspect,
 } from '../route/index.js';
 import type { PeerLink } from './peer-link.js';
 import type { RouteSnapshot } from './types.js';
@@ -45,6 +47,8 @@ export interface PeerExplanation {
   /** Set when there is no candidate: what is missing. */
   readonly unreachable?: string;
   readonly paths: readonly PathExplanation[];
+  /** Relays and links that this node blames, for this peer or any other. */
+  readonly suspects: readonly Suspect[];
   /** The last 64 decisions, the oldest first. */
   readonly events: readonly RouteEvent[];
 }
@@ -75,6 +79,7 @@ export function explainPeer(
   link: PeerLink | undefined,
   candidates: readonly Candidate[],
   unreachable: string,
+  suspects: readonly Suspect[],
   now: Instant,
 ): PeerExplanation {
   const paths = link === undefined ? [] : snapshotsOf(link, now);
@@ -90,6 +95,7 @@ export function explainPeer(
     candidates: explained,
     ...(explained.length === 0 && { unreachable }),
     paths,
+    suspects,
     events: link === undefined ? [] : [...link.events],
   };
 }
@@ -104,7 +110,7 @@ const sameRoute = (a: Route, b: Route): boolean => a.length === b.length && a.ev
  * console.log(explanationText(node.explain(peer)));
  */
 export function explanationText(explanation: PeerExplanation, nameOf?: (peer: PeerId) => string): string {
-  const { atMs, candidates, unreachable, paths, events, session } = explanation;
+  const { atMs, candidates, unreachable, paths, suspects, events, session } = explanation;
   const lines = [session ? 'session up' : 'no session'];
   for (const { role, route, rttMs, ptoMs, misses, barredForMs, loss } of paths) {
     const facts = [`RTT ${rttMs.toFixed(1)} ms`, `PTO ${ptoMs.toFixed(1)} ms`];
@@ -121,6 +127,9 @@ export function explanationText(explanation: PeerExplanation, nameOf?: (peer: Pe
       lines.push(`unused   ${describeRoute(route, nameOf)}: claims ${costMs.toFixed(1)} ms; ${reason}`);
   }
   if (unreachable !== undefined) lines.push(`no candidate: ${unreachable}`);
+  for (const { peers, lost, destinations } of suspects) {
+    lines.push(`suspect  ${describeSuspect(peers, nameOf)}: ${lost} lost towards ${destinations} destinations`);
+  }
   for (const event of events) {
     lines.push(`${((atMs - event.atMs) / 1_000).toFixed(1)} s ago: ${explain(event, nameOf)}`);
   }

@@ -409,8 +409,10 @@ export class MeshNode extends EventEmitter<NodeEvents> implements Node {
   }
 
   explain(peer: PeerId): PeerExplanation {
-    const { clock } = this.#context.env;
-    return explainPeer(peer, this.#links.get(peer), this.#candidatesTo(peer), this.#whyUnreachable(peer), clock.now());
+    const now = this.#context.env.clock.now();
+    const suspects = this.#context.suspicion.suspects(now);
+    const unreachable = this.#whyUnreachable(peer);
+    return explainPeer(peer, this.#links.get(peer), this.#candidatesTo(peer), unreachable, suspects, now);
   }
 
   #whyUnreachable(peer: PeerId): string {

@@ -89,6 +89,8 @@ t.test('explain tells the paths in use, and of each candidate that is not why', 
   const barred = after.paths.find(path => path.route[0] === active?.route[0] && path.route.length === 1);
   t.ok((barred?.barredForMs ?? 0) > 0 && (barred?.misses ?? 0) > 0, 'the path that was left says why');
   t.match(a.node.why(b.peer), /quarantined for \d+ ms/);
+  t.match(after.suspects[0]?.peers, [active?.route[0], b.peer], 'and the link that is to blame');
+  t.match(a.node.why(b.peer), /suspect +link .*: \d+ lost towards 1 destinations/);
 });
 
 t.test('explain says what is missing when nobody leads to a peer', async t => {
