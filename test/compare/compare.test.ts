@@ -28,7 +28,8 @@ t.test(
   'namespaces: babeld loses what is sent until it routes around a relay that vanished',
   { skip: skipDaemon },
   async t => {
-    const run = await compareOnce({ ...link, system: babeldTuned, fault: 'crash' });
+    const system = { ...babeldTuned, settleMs: 5_000 };
+    const run = await compareOnce({ ...link, system, fault: 'crash' });
     t.comment(JSON.stringify(run));
     if (typeof run === 'string') return t.fail(run);
     t.ok(run.lost > 10, 'messages were lost');

@@ -21,8 +21,8 @@ export const LATE_MS = 12.5;
 const LATE_OF_100 = 5;
 /** Right after the fault each that is late counts: that is the fault, and not the machine. */
 const AT_ONCE_MS = 1_000;
-/** Messages of the last second before `nowMs` may still be under way. */
-const UNDER_WAY_MS = 1_000;
+/** Messages of the last two seconds before `nowMs` may still be under way. */
+const UNDER_WAY_MS = 2_000;
 /** Delivery counts as restored when it has stayed so for this long. */
 const STAYS_MS = 2_000;
 
