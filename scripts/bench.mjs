@@ -1,10 +1,11 @@
-/** Runs a bench by name: `npm run bench -- browser|channel|handshake|path|relay [options]`; `--help` after the name tells its options. */
+/** Runs a bench by name: `npm run bench -- browser|channel|handshake|mesh|path|relay [options]`; `--help` after the name tells its options. */
 import { build } from './install.mjs';
 
 const BENCHES = {
   browser: '../test/bench/browser.ts',
   channel: '../test/bench/channel.ts',
   handshake: '../test/bench/handshake.ts',
+  mesh: '../test/bench/mesh.ts',
   path: '../test/bench/path.ts',
   relay: '../test/bench/relay.ts',
 };

@@ -21,6 +21,8 @@ export interface PeerRecord {
 /** Where the processes of a case run, and whether a relay stands between the two. */
 export interface Placement {
   readonly relay?: boolean;
+  /** The destination is told of the relay, instead of the relay of the destination. */
+  readonly relayFirst?: boolean;
   readonly cores?: { readonly client: number; readonly server: number; readonly relay: number };
 }
 
