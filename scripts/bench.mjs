@@ -1,4 +1,4 @@
-/** Runs a bench by name: `npm run bench -- browser|channel|handshake|mesh|path|relay [options]`; `--help` after the name tells its options. */
+/** Runs a bench by name: `npm run bench -- browser|channel|handshake|mesh|path|pubsub|relay [options]`; `--help` after the name tells its options. */
 import { build } from './install.mjs';
 
 const BENCHES = {
@@ -7,6 +7,7 @@ const BENCHES = {
   handshake: '../test/bench/handshake.ts',
   mesh: '../test/bench/mesh.ts',
   path: '../test/bench/path.ts',
+  pubsub: '../test/bench/pubsub.ts',
   relay: '../test/bench/relay.ts',
 };
 
