@@ -43,6 +43,9 @@ export interface Subscribed {
   ended: boolean;
 }
 
+/** A node that drops nothing. */
+export const sendAll = (): boolean => true;
+
 export interface RawPeer {
   readonly peer: PeerId;
   readonly identity: Identity;
@@ -57,6 +60,8 @@ export interface PubSubWorldOptions {
   readonly publisher?: PublisherOptions;
   readonly lossDetectionMs?: number;
   readonly world?: SimWorld;
+  /** Keeps what every node sent. Default: true. */
+  readonly record?: boolean;
 }
 
 export class PubSubWorld {
@@ -67,6 +72,7 @@ export class PubSubWorld {
   readonly #network: SimMessagingNetwork;
   readonly #publisher: PublisherOptions;
   readonly #rttMs: number;
+  readonly #record: boolean;
   readonly #hosts = new Map<string, PubSubHost>();
 
   constructor(options: PubSubWorldOptions = {}) {
@@ -76,6 +82,7 @@ export class PubSubWorld {
     this.#network = new SimMessagingNetwork(this.world, { lossDetectionMs: options.lossDetectionMs ?? 5_000 });
     this.#publisher = options.publisher ?? {};
     this.#rttMs = 2 * link.delayMs;
+    this.#record = options.record ?? true;
   }
 
   get membership(): Membership {
@@ -97,7 +104,7 @@ export class PubSubWorld {
       identity,
       pubsub: undefined as unknown as PubSub,
       messaging: undefined as unknown as Messaging,
-      onSend: () => true,
+      onSend: sendAll,
       sent: [],
       subscriptions: [],
     } satisfies PubSubHost;
@@ -134,9 +141,9 @@ export class PubSubWorld {
     const messaging: Messaging = {
       self: host.peer,
       send: (to, service, bytes, options) => {
-        const message = decodePubSub(bytes);
-        host.sent.push({ to, message, atMs: this.world.scheduler.nowMs });
-        return !host.onSend(to, message) || endpoint.send(to, service, bytes, options);
+        if (this.#record) host.sent.push({ to, message: decodePubSub(bytes), atMs: this.world.scheduler.nowMs });
+        const leaves = host.onSend === sendAll || host.onSend(to, decodePubSub(bytes));
+        return !leaves || endpoint.send(to, service, bytes, options);
       },
       serve: (service, handler) => endpoint.serve(service, handler),
       onPeer: handler => endpoint.onPeer(handler),
