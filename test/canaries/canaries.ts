@@ -10,7 +10,7 @@ export interface Canary {
   readonly search: string;
   readonly replace: string;
   /** Which simulation can see it. */
-  readonly scenario: 'order' | 'mesh';
+  readonly scenario: 'order' | 'mesh' | 'pubsub';
   /** Test files that can see it too. */
   readonly tests: readonly string[];
 }
@@ -19,6 +19,7 @@ const LINEARIZER_TESTS = ['test/unit/order-linearizer.test.ts'];
 const SIMPLEX_TESTS = ['test/unit/order-simplex.test.ts'];
 const FLOOD_TESTS = ['test/unit/link-state-flood.test.ts'];
 const MESH_TESTS = ['test/unit/mesh.test.ts'];
+const PUBSUB_TESTS = ['test/unit/pubsub.test.ts', 'test/unit/pubsub-hostile.test.ts'];
 const EGRESS_TESTS = ['test/unit/egress.test.ts'];
 const SETUP_TESTS = ['test/unit/path-setup.test.ts', 'test/unit/hostile-relay.test.ts'];
 const BOUNDS_TESTS = ['test/unit/relay-bounds.test.ts'];
@@ -284,5 +285,61 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
     replace: '',
     scenario: 'mesh',
     tests: ['test/unit/candidates.test.ts'],
+  },
+  'removed-keep-the-key': {
+    bug: 'a topic goes on under the key that a removed subscriber has',
+    file: 'lib/mesh/topic-keys.ts',
+    search: "if (this.#stale !== 'removed') this.#stale = cause;",
+    replace: "if (cause === 'left') this.#stale = cause;",
+    scenario: 'pubsub',
+    tests: PUBSUB_TESTS,
+  },
+  'forwarders-are-believed': {
+    bug: 'a subscriber believes flushes of others without looking at the signature',
+    file: 'lib/mesh/subscription.ts',
+    search: '(!isFirstHand || this.#children.length > 0) && !this.#host.verify(flush)',
+    replace: 'isFirstHand && this.#children.length > 0 && !this.#host.verify(flush)',
+    scenario: 'pubsub',
+    tests: PUBSUB_TESTS,
+  },
+  'droppers-are-kept': {
+    bug: 'whoever complains about its forwarder stays below it',
+    file: 'lib/mesh/fan-out.ts',
+    search: 'else this.#move(place, now);',
+    replace: '',
+    scenario: 'pubsub',
+    tests: PUBSUB_TESTS,
+  },
+  'lower-runs-unheard': {
+    bug: 'a publisher whose clock went back is not heard',
+    file: 'lib/mesh/subscription.ts',
+    search: 'else if (this.#position.epoch !== epoch) this.#beginRun',
+    replace: 'else if (this.#position.epoch < epoch) this.#beginRun',
+    scenario: 'pubsub',
+    tests: PUBSUB_TESTS,
+  },
+  'late-announcements-ignored': {
+    bug: 'what was announced and did not come is not asked for',
+    file: 'lib/mesh/subscription.ts',
+    search: 'this.#miss(this.#announcedNext - 1, true, now);',
+    replace: '',
+    scenario: 'pubsub',
+    tests: PUBSUB_TESTS,
+  },
+  'topics-made-by-subscribers': {
+    bug: 'whoever subscribes to a name makes a topic of it',
+    file: 'lib/mesh/publisher.ts',
+    search: 'const topic = this.#topics.get(name);\n    if (topic === undefined) {',
+    replace: 'const topic = this.#topics.get(name) ?? this.openTopic(name);\n    if (topic === undefined) {',
+    scenario: 'pubsub',
+    tests: PUBSUB_TESTS,
+  },
+  'lost-though-others-hold-it': {
+    bug: 'what the publisher forgot counts as lost before others were asked',
+    file: 'lib/mesh/gap-fill.ts',
+    search: 'else if (this.#silence(source) < SILENT_AFTER) return undefined;',
+    replace: '',
+    scenario: 'pubsub',
+    tests: PUBSUB_TESTS,
   },
 };
