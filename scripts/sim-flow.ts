@@ -68,7 +68,7 @@ let missed = false;
 for (const name of names) {
   const startedAt = performance.now();
   const count = values.seed !== undefined ? 1 : LONG.has(name) ? Math.ceil(runs / 10) : runs;
-  const tally = new FlowTally(flowOptions);
+  const tally = new FlowTally();
   const scenario = FLOW_SCENARIOS.find(other => other.name === name);
   let measures: object;
   if (scenario === undefined) measures = playHostileOperator(firstSeed, count);

@@ -76,6 +76,11 @@ export class FlowJudge<T> {
     this.#race = new Race(cause, lane, rival, since, now, ahead);
   }
 
+  /** A hedge decides a race as well as a copy that is sent for its sake. */
+  hedged(over: FlowPath<T>): void {
+    if (over === this.#race?.rival) this.#race.copied();
+  }
+
   expire(now: Instant): void {
     if (this.#race !== undefined && now - this.#race.beganAt > RACE_LIMIT_MS) this.#race = undefined;
   }

@@ -25,7 +25,8 @@ export class FlowMisses<T> {
     // First all are counted, then they are judged: whether every path is silent must be known before one is blamed.
     for (const copy of missed) {
       this.#judge.missed(copy);
-      this.#sending.hedge(copy.item, copy.path);
+      const over = this.#sending.hedge(copy.item, copy.path);
+      if (over !== undefined) this.#judge.hedged(over);
     }
     this.#countLosses(until);
     this.#judge.expire(until);

@@ -30,11 +30,16 @@ export class FlowReceipts<T> {
     const wasSilent = path.misses > 0;
     const stale = this.#health.samplesAreStale(core.now);
     const urgent = this.#settle(path.lanes.urgent, ranges, last);
-    const newest = this.#settle(path.lanes.normal, ranges, last) ?? urgent;
+    const normal = this.#settle(path.lanes.normal, ranges, last);
     // First everything is settled, then judged: what a switch sends again must not be among what was just receipted.
     for (const copy of this.#newly) this.#judge.receipted(copy, stale);
     this.#newly.length = 0;
-    if (newest !== undefined && !stale) this.#sample(path, newest, delayMs);
+    if (!stale) {
+      // Urgent packets are receipted at once, so each new one is a sample, though others that left later overtook it: a
+      // relay that delays only these must show. Of the others only the newest tells how long its receipt was held back.
+      if (urgent !== undefined) this.#sample(path, urgent, delayMs);
+      if (normal?.packet === last) this.#sample(path, normal, delayMs);
+    }
     if (path === core.paths.active && path.returned.test.alarmed) this.#judge.judgeLoss();
     // It works again: what backed off need not wait any longer.
     if (wasSilent && path === core.paths.active) for (const item of core.late.keys()) this.#sending.retransmit(item);
@@ -51,14 +56,14 @@ export class FlowReceipts<T> {
     }
   }
 
-  /** Returns the copy of the highest number in the receipt, if it is one of this lane that was not receipted before. */
+  /** Returns the copy of the highest number that was not receipted before. */
   #settle(lane: PathLane<T>, ranges: readonly PacketRange[], last: number): Copy<T> | undefined {
     let newest: Copy<T> | undefined;
     for (const copies of [lane.overdue, lane.waiting]) {
       for (const copy of copies.values()) {
         if (copy.packet > last) break;
         if (!inRanges(ranges, copy.packet)) continue;
-        if (copy.packet === last) newest = copy;
+        if (newest === undefined || copy.packet > newest.packet) newest = copy;
         copy.path.noteReceipt(copy, this.#core.now);
         this.#core.arrivals.note(copy.sentAt, copy.path.rtt.ptoMs);
         this.#core.settle(copy.item, 'receipted');

@@ -95,7 +95,12 @@ export class FlowSending<T> {
     if (item.class === 'bulk') return undefined;
     const isDue = this.#exploration.isDue(now);
     if (race !== undefined) {
-      if (race.lane !== laneOf(item.class) || !race.wantsCopy() || race.rival.sour(now) || !budget.take())
+      if (
+        race.lane !== laneOf(item.class) ||
+        !race.wantsCopy(paths.active?.misses ?? 0) ||
+        race.rival.sour(now) ||
+        !budget.take()
+      )
         return undefined;
       race.copied();
       return race.rival;
@@ -143,28 +148,29 @@ export class FlowSending<T> {
     });
   }
 
-  /** What has no copy under way any more gets a hedge, or a time when it is sent again. */
-  hedge(item: Item<T>, missedOn: FlowPath<T>): void {
+  /** What has no copy under way any more gets a hedge, over the returned path, or a time when it is sent again. */
+  hedge(item: Item<T>, missedOn: FlowPath<T>): FlowPath<T> | undefined {
     const core = this.#core;
-    if (item.settled || core.isCarried(item)) return;
+    if (item.settled || core.isCarried(item)) return undefined;
     if (core.isExpired(item)) {
       core.settle(item, 'expired');
-      return;
+      return undefined;
     }
     const other = item.class === 'bulk' ? undefined : core.paths.alternative(item, core.now);
     if (other !== undefined) {
       if (core.budget.take()) {
         item.attempts += 1;
         this.transmit(item, other, 'hedge', true);
-        return;
+        return other;
       }
       this.#noteRefusal(other);
     } else if (core.paths.standby === undefined && item.attempts === 0 && core.budget.take()) {
       this.retransmit(item);
-      return;
+      return undefined;
     }
     const waitMs = Math.min(missedOn.rtt.ptoMs * 2 ** item.attempts, MAX_RETRY_MS);
     core.late.set(item, after(core.now, waitMs));
+    return undefined;
   }
 
   retransmit(item: Item<T>): void {

@@ -12,6 +12,7 @@ export const RACE_ABORT = -2;
 export const RACE_LIMIT_MS = 5_000;
 /** Messages copied for the sake of one race: the rest of the tokens is for hedges. */
 const MAX_RACE_COPIES = 16;
+const COPIES_FOR_ONE_MISS = 3;
 /** Of them, how many may be undecided: more would not decide sooner, only burden what may be slow. */
 const MAX_UNDECIDED_COPIES = 6;
 const MIN_GAIN_MS = 2;
@@ -53,9 +54,14 @@ export class Race<T> {
     return this.#lead;
   }
 
-  /** Whether one more message is to be copied to the rival. */
-  wantsCopy(): boolean {
-    return this.#copies < MAX_RACE_COPIES && this.#copies - this.#points < MAX_UNDECIDED_COPIES;
+  /**
+   * Whether one more message is to be copied to the rival. A single miss may be chance, which has a tail: it is worth a
+   * hedge and two copies, or chance would use up the tokens.
+   */
+  wantsCopy(incumbentMisses: number): boolean {
+    const isSerious = this.cause === 'delay' || incumbentMisses > 1;
+    const most = isSerious ? MAX_RACE_COPIES : COPIES_FOR_ONE_MISS;
+    return this.#copies < most && this.#copies - this.#points < MAX_UNDECIDED_COPIES;
   }
 
   copied(): void {

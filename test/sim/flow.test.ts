@@ -21,7 +21,7 @@ const GENEROUS = 2;
 for (const scenario of FLOW_SCENARIOS) {
   t.test(`${scenario.name}: nothing is lost, and the bars are kept: ${scenario.what}`, async t => {
     const options = { rttMs: 12, rate: 100 };
-    const tally = new FlowTally(options);
+    const tally = new FlowTally();
     for (let seed = 0; seed < (RUNS[scenario.name] ?? USUAL_RUNS); seed++) tally.add(scenario.play(seed, options));
     const verdicts = verdictsOf(scenario.name, tally.measures, options);
     t.ok(verdicts.length > 0, 'the scenario is measured against something');

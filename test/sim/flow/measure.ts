@@ -1,5 +1,5 @@
 /** Numbers of many runs of one scenario. */
-import type { FlowOptions, FlowRun } from './scenarios.js';
+import type { FlowRun } from './scenarios.js';
 import type { Message } from './world.js';
 
 export interface FlowMeasures {
@@ -12,8 +12,8 @@ export interface FlowMeasures {
   readonly switchMsP95: number | undefined;
   readonly worstOneWayMs: number;
   /**
-   * Of messages sent between the fault and the switch: how far the p99 of their one-way times is above the PTO of their
-   * time, plus half a round trip. Negative when it is below.
+   * Of messages sent between the fault and the switch: how far the p99 of their one-way times beyond the PTO of their time
+   * is above the p99 of one-way times over the alternate. Negative when it is below.
    */
   readonly p99ExcessMs: number | undefined;
   readonly switchesPerMinute: number;
@@ -39,7 +39,6 @@ const oneWay = ({ deliveredAtMs, submittedAtMs }: Message): number =>
 
 /** Collects what the measures need of each run, so that no run is kept. */
 export class FlowTally {
-  readonly #rttMs: number;
   #runs = 0;
   #messages = 0;
   #lost = 0;
@@ -53,12 +52,9 @@ export class FlowTally {
   #frames = 0;
   readonly #switchMs: number[] = [];
   readonly #excessMs: number[] = [];
+  readonly #alternateMs: number[] = [];
   readonly #settledMs: number[] = [];
   readonly #recoveredMs: number[] = [];
-
-  constructor({ rttMs }: FlowOptions) {
-    this.#rttMs = rttMs;
-  }
 
   add({ world, faultAtMs, endMs, hostile }: FlowRun): void {
     this.#runs += 1;
@@ -80,8 +76,9 @@ export class FlowTally {
       const switchedAtMs = away?.atMs ?? Number.POSITIVE_INFINITY;
       this.#switchMs.push(switchedAtMs - faultAtMs);
       for (const message of world.messages) {
-        if (message.submittedAtMs < faultAtMs || message.submittedAtMs > switchedAtMs) continue;
-        this.#excessMs.push(oneWay(message) - message.ptoMs - this.#rttMs / 2);
+        if (message.submittedAtMs < faultAtMs) continue;
+        if (message.submittedAtMs > switchedAtMs) this.#alternateMs.push(oneWay(message));
+        else this.#excessMs.push(oneWay(message) - message.ptoMs);
       }
       for (const [route, frames] of world.sentOver) {
         this.#frames += frames;
@@ -102,7 +99,7 @@ export class FlowTally {
       switchMsP50: some(this.#switchMs, () => percentile(this.#switchMs, 0.5)),
       switchMsP95: some(this.#switchMs, () => percentile(this.#switchMs, 0.95)),
       worstOneWayMs: this.#worstOneWayMs,
-      p99ExcessMs: some(this.#excessMs, () => percentile(this.#excessMs, 0.99)),
+      p99ExcessMs: some(this.#excessMs, () => percentile(this.#excessMs, 0.99) - percentile(this.#alternateMs, 0.99)),
       switchesPerMinute: this.#switches / this.#minutes,
       falseReroutesPerHour: this.#honestHours === 0 ? undefined : this.#falseReroutes / this.#honestHours,
       copyShare: this.#copies / this.#messages,
