@@ -98,7 +98,9 @@ export class DelayAlarm {
       this.#spreadMs = varianceMs;
       return false;
     }
-    if (this.#baselineMs === undefined || smoothedMs < this.#baselineMs) this.#baselineMs = smoothedMs;
+    // The smoothed time follows a rise late: it must not take back a baseline that was raised to what is now.
+    if (this.#baselineMs === undefined) this.#baselineMs = smoothedMs;
+    else this.#baselineMs = Math.min(this.#baselineMs, Math.max(smoothedMs, latestMs));
     const rise = Math.log(Math.max(latestMs, 0.01) / Math.max(this.#baselineMs, 0.01));
     this.#sum = Math.max(0, this.#sum + Math.min(rise, ALARM / 2) - DRIFT);
     if (this.#sum === 0) this.#spreadMs += (varianceMs - this.#spreadMs) / SPREAD_SAMPLES;

@@ -24,6 +24,7 @@ const EGRESS_TESTS = ['test/unit/egress.test.ts'];
 const SETUP_TESTS = ['test/unit/path-setup.test.ts', 'test/unit/hostile-relay.test.ts'];
 const BOUNDS_TESTS = ['test/unit/relay-bounds.test.ts'];
 const STREAM_TESTS = ['test/unit/session-streams.test.ts'];
+const FLOW_TESTS = ['test/unit/flow-estimators.test.ts', 'test/transcripts/route.test.ts'];
 
 export const CANARIES: Readonly<Record<string, Canary>> = {
   'pre-needs-fewer-lanes': {
@@ -285,6 +286,69 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
     replace: '',
     scenario: 'mesh',
     tests: ['test/unit/candidates.test.ts'],
+  'losses-never-add-up': {
+    bug: 'a relay that drops some of the packets is never found',
+    file: 'lib/route/loss-test.ts',
+    search: 'this.#score = Math.min(MAX_SCORE, this.#score + LOST_SCORE);',
+    replace: 'this.#score = Math.min(MAX_SCORE, LOST_SCORE);',
+    scenario: 'mesh',
+    tests: FLOW_TESTS,
+  },
+  'outage-blames-paths': {
+    bug: 'what is lost while the destination is silent counts against the paths',
+    file: 'lib/route/flow-lane.ts',
+    search: 'arrivals.soonAfter(copy.sentAt, ptoMs)',
+    replace: 'ptoMs > 0',
+    scenario: 'mesh',
+    tests: FLOW_TESTS,
+  },
+  'gaps-not-counted': {
+    bug: 'receipts that a relay drops are made good by later ones, and nobody notices',
+    file: 'lib/route/return-loss.ts',
+    search: 'this.test.lost(since, 0);',
+    replace: 'this.test.lost(since, since);',
+    scenario: 'mesh',
+    tests: FLOW_TESTS,
+  },
+  'urgent-lane-not-sampled': {
+    bug: 'a relay that delays urgent frames only hides behind the others',
+    file: 'lib/route/flow-receipts.ts',
+    search: 'if (urgent !== undefined) this',
+    replace: 'if (urgent?.packet === last && normal !== undefined) this',
+    scenario: 'mesh',
+    tests: FLOW_TESTS,
+  },
+  'stall-blames-the-network': {
+    bug: 'after a stall copies are judged before the sockets were read',
+    file: 'lib/route/own-health.ts',
+    search: 'return late ? polledSince : now;',
+    replace: 'return late ? now : now;',
+    scenario: 'mesh',
+    tests: FLOW_TESTS,
+  },
+  'one-destination-convicts': {
+    bug: 'a destination that denies receipts on one path makes its relay avoided everywhere',
+    file: 'lib/route/suspicion.ts',
+    search: 'if (records.length < 2) continue;',
+    replace: 'if (records.length < 1) continue;',
+    scenario: 'mesh',
+    tests: FLOW_TESTS,
+  },
+  'operators-not-independent': {
+    bug: 'copies for k-path mode go over several relays of one operator',
+    file: 'lib/route/disjoint.ts',
+    search: ' && !a.operators.some(operator => b.operators.includes(operator))',
+    replace: '',
+    scenario: 'mesh',
+    tests: FLOW_TESTS,
+  },
+  'explored-path-never-taken': {
+    bug: 'a third path that is better is measured and never taken',
+    file: 'lib/route/flow-judge.ts',
+    search: 'this.#considerVoluntary(other.path, other.lane);',
+    replace: 'if (other.path === this.#core.paths.standby) this.#considerVoluntary(other.path, other.lane);',
+    scenario: 'mesh',
+    tests: FLOW_TESTS,
   },
   'removed-keep-the-key': {
     bug: 'a topic goes on under the key that a removed subscriber has',
