@@ -286,6 +286,7 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
     replace: '',
     scenario: 'mesh',
     tests: ['test/unit/candidates.test.ts'],
+  },
   'losses-never-add-up': {
     bug: 'a relay that drops some of the packets is never found',
     file: 'lib/route/loss-test.ts',
