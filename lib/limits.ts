@@ -133,7 +133,7 @@ export const LIMITS = {
   maxSessions: 4_096,
   replayWindow: 16_384,
   /**
-   * What waits in a node for one neighbour: frames, 128 bytes for each, and what waits in the channel. With what its
+   * What waits in a node for one neighbour: frames, 320 bytes for each, and what waits in the channel. With what its
    * connection may hold, 256 KiB and a record, it is 4 MiB.
    */
   maxEgressQueueBytes: 3_866_624,

@@ -1,6 +1,7 @@
 /** First in, first out, without moving what waits: an array and where it begins. */
 export class Fifo<T> {
-  #items: T[] = [];
+  /** What was taken leaves its place empty at once: it may be large, and the places are given up later. */
+  #items: (T | undefined)[] = [];
   #head = 0;
 
   get length(): number {
@@ -18,6 +19,7 @@ export class Fifo<T> {
   shift(): T | undefined {
     const item = this.#items[this.#head];
     if (item === undefined) return undefined;
+    this.#items[this.#head] = undefined;
     this.#head += 1;
     if (this.#head === this.#items.length) {
       this.#items = [];
@@ -37,7 +39,7 @@ export class Fifo<T> {
   }
 
   keep(isWanted: (item: T) => boolean): void {
-    this.#items = this.#items.slice(this.#head).filter(isWanted);
+    this.#items = (this.#items.slice(this.#head) as T[]).filter(isWanted);
     this.#head = 0;
   }
 

@@ -191,7 +191,7 @@ export interface NeighbourCounters {
   /** Link state, set-ups and closes: frames on the channel, without its own overhead. */
   readonly controlSentBytes: number;
   readonly controlReceivedBytes: number;
-  /** What waits for it: frames, 128 bytes for each, and what waits in its channel. */
+  /** What waits for it: frames, 320 bytes for each, and what waits in its channel. */
   readonly queuedBytes: number;
   readonly dropped: number;
   readonly expired: number;

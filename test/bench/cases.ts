@@ -162,9 +162,7 @@ async function runJobs(
 }
 
 /** Runs a case, and tells how many cores other programs used meanwhile. */
-export async function measured(
-  run: () => Promise<readonly PeerRecord[]>,
-): Promise<{ readonly records: readonly PeerRecord[]; readonly foreign: number }> {
+export async function measured<T>(run: () => Promise<T>): Promise<{ readonly records: T; readonly foreign: number }> {
   const before = processorTime();
   const records = await run();
   const after = processorTime();

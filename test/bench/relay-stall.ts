@@ -22,12 +22,22 @@ type Message = { readonly t: string } & Readonly<Record<string, unknown>>;
 
 class Role {
   readonly #child: ChildProcess;
+  readonly #gone: Promise<void>;
 
   constructor(core: number) {
     this.#child = spawn('taskset', ['-c', String(core), process.execPath, '--expose-gc', ROLES], {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
-    process.once('exit', () => this.end());
+    const kill = (): void => {
+      this.#child.kill('SIGKILL');
+    };
+    process.once('exit', kill);
+    this.#gone = new Promise(resolve => {
+      this.#child.once('exit', () => {
+        process.off('exit', kill);
+        resolve();
+      });
+    });
   }
 
   send(message: object): void {
@@ -63,8 +73,10 @@ class Role {
     this.#child.kill('SIGSTOP');
   }
 
-  end(): void {
+  /** Resolves when it is gone, and its processor time counts as that of the bench. */
+  end(): Promise<void> {
     this.#child.kill('SIGKILL');
+    return this.#gone;
   }
 }
 
@@ -115,6 +127,6 @@ export async function stallCase(quick: boolean): Promise<readonly StallFigure[]>
       figure('stall-p50', 'before', 'ms', before['p50']),
     ];
   } finally {
-    for (const role of [sink, ends, relay]) role.end();
+    await Promise.all([sink, ends, relay].map(role => role.end()));
   }
 }

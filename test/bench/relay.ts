@@ -105,7 +105,7 @@ const numberOf = (record: PeerRecord, name: string): number => {
 };
 
 async function throughput(peers: Peers, round: number, adapter: string, perFrame?: number): Promise<void> {
-  const job = { kind: 'oneway', sizes: [256], prewarm: 0, warm: quick ? 500 : 900, measure: quick ? 500 : 1_500 };
+  const job = { kind: 'oneway', sizes: [256], prewarm: 0, warm: quick ? 500 : 900, measure: quick ? 500 : 3_000 };
   if (perFrame === undefined) delete process.env['HOPFAIR_BENCH_PER_FRAME'];
   else process.env['HOPFAIR_BENCH_PER_FRAME'] = String(perFrame);
   const what = perFrame === undefined ? adapter : `${adapter}, ${perFrame} in a frame`;
@@ -145,9 +145,8 @@ if (only.some(name => name !== 'stall')) {
 if (only.includes('stall')) {
   for (let round = 0; round < rounds; round++) {
     console.error(`round ${round + 1} of ${rounds}: one peer stops reading`);
-    for (const { row, adapter, unit, value } of await stallCase(quick)) {
-      add({ row, adapter, unit, value, round, foreign: 0 });
-    }
+    const { records, foreign } = await measured(() => stallCase(quick));
+    for (const { row, adapter, unit, value } of records) add({ row, adapter, unit, value, round, foreign });
   }
 }
 

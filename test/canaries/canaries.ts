@@ -239,6 +239,14 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
     scenario: 'mesh',
     tests: BOUNDS_TESTS,
   },
+  'queue-keeps-what-left': {
+    bug: 'a queue keeps what left it alive, many times what is counted',
+    file: 'lib/mesh/fifo.ts',
+    search: '    this.#items[this.#head] = undefined;\n',
+    replace: '',
+    scenario: 'mesh',
+    tests: EGRESS_TESTS,
+  },
   'forgers-are-heard-on': {
     bug: 'a neighbour that passed on a forged list may pass on the next one',
     file: 'lib/mesh/link-state-flood.ts',

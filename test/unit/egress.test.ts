@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import t from 'tap';
 import type { Channel, Priority } from '../../lib/channel/index.js';
 import { type PeerId, peerIdOf } from '../../lib/identity/index.js';
@@ -5,6 +7,7 @@ import { LIMITS } from '../../lib/limits.js';
 import { Egress } from '../../lib/mesh/egress.js';
 import { EgressMemory } from '../../lib/mesh/egress-memory.js';
 import { FRAME_OVERHEAD_BYTES } from '../../lib/mesh/fair-queue.js';
+import { Fifo } from '../../lib/mesh/fifo.js';
 import { DATA_FORWARD, dataHeader, dataTtl, NO_TTL } from '../../lib/wire/index.js';
 import { type ManualEnv, manualEnv } from '../support/manual-env.js';
 
@@ -276,4 +279,24 @@ t.test('what is closed holds nothing and takes nothing', async t => {
   egress.pump();
   t.equal(channel.sent.length, 0);
   t.equal(memory.bytes, 0);
+});
+
+t.test('what left a queue is not kept alive by it, though the queue goes on', async t => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const fifo = new Fifo<object>();
+  const seen: WeakRef<object>[] = [];
+  for (let i = 0; i < 20; i++) {
+    const item = { i };
+    seen.push(new WeakRef(item));
+    fifo.push(item);
+  }
+  for (let i = 0; i < 10; i++) fifo.shift();
+  await new Promise(resolve => setImmediate(resolve)); // a WeakRef holds what it was asked for until the turn ends
+  collect();
+  t.same(
+    seen.map(ref => ref.deref() !== undefined),
+    seen.map((_, i) => i >= 10),
+  );
+  t.equal(fifo.length, 10);
 });
