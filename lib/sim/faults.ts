@@ -29,6 +29,7 @@ export const FAULTS = {
   'disk-full': 'a write failed with ENOSPC',
   // peers
   'hostile-relay': 'a relay that answers probes dropped a frame',
+  revocation: 'a relay was revoked while traffic went over it',
 } as const;
 
 export type Fault = keyof typeof FAULTS;

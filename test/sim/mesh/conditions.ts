@@ -32,6 +32,8 @@ export interface Conditions {
   readonly longestPartitionMs: number;
   readonly clogs: number;
   readonly pauses: number;
+  /** Relays that are revoked for good: only where the others still join all ends. */
+  readonly revocations: number;
 }
 
 export function drawConditions(rng: SeededRng, seed: number): Conditions {
@@ -67,5 +69,6 @@ export function drawConditions(rng: SeededRng, seed: number): Conditions {
     longestPartitionMs: rng.chance(0.8) ? 2_000 : 60_000,
     clogs: some(0.3, 2),
     pauses: some(0.3, 1),
+    revocations: relays <= 4 && rng.fork('revocation').chance(0.4) ? 1 : 0,
   };
 }

@@ -18,7 +18,8 @@ export class Nemesis {
 
   /** Schedules everything that goes wrong before `heal`, once routes exist. */
   unleash(): void {
-    const { crashes, endCrashes, hostile, deadLinks, partitions, clogs, pauses, faultyMs } = this.#conditions;
+    const { crashes, endCrashes, hostile, deadLinks, partitions, clogs, pauses, revocations, faultyMs } =
+      this.#conditions;
     const rng = this.#rng;
     const { network, scheduler } = this.#world;
     const { relays, ends, connections } = this.#overlay;
@@ -42,7 +43,14 @@ export class Nemesis {
     sometimes(deadLinks, () => connections.silence(...twoNames()));
     sometimes(partitions, () => this.#partition(names));
     sometimes(clogs, () => network.clog(...twoNames(), rng.between(20, 500)));
+    sometimes(revocations, () => this.#revoke());
     sometimes(pauses, () => rng.pick(this.#world.machines).pause(rng.between(10, 200)));
+  }
+
+  #revoke(): void {
+    const relay = this.#rng.pick(this.#overlay.relays);
+    const others = [...this.#overlay.ends, ...this.#overlay.relays].filter(one => one !== relay && one.running);
+    if (others.length > 0) this.#overlay.revoke(relay, this.#rng.pick(others));
   }
 
   #crash(machine: SimMachine): void {

@@ -3,7 +3,6 @@ import { reproducibleCrypto } from '../../../lib/crypto/index.js';
 import type { CryptoProvider } from '../../../lib/crypto/interface.js';
 import { unixMs } from '../../../lib/env.js';
 import { Identity } from '../../../lib/identity/identity.js';
-import { AllowList } from '../../../lib/identity/membership.js';
 import type { PeerId } from '../../../lib/identity/peer-id.js';
 import { createNode, type ForwardVerdict, type Node } from '../../../lib/mesh/index.js';
 import {
@@ -16,6 +15,7 @@ import {
   type SimWorld,
 } from '../../../lib/sim/index.js';
 import type { Conditions } from './conditions.js';
+import { Rosters } from './rosters.js';
 import { TrafficCheck, UNORDERED } from './traffic-check.js';
 
 const NETWORK_ID = 'simulation';
@@ -41,6 +41,8 @@ export class Overlay {
   readonly #identities = new Map<string, Identity>();
   readonly #names = new Map<PeerId, string>();
   readonly #nodes = new Map<string, Node>();
+  readonly #rosters: Rosters;
+  #forwardedByRevoked = 0;
   #failure: unknown;
 
   constructor(world: SimWorld, conditions: Conditions) {
@@ -51,6 +53,8 @@ export class Overlay {
     this.connections = new SimTransportNetwork(world);
     for (let i = 0; i < conditions.ends; i++) this.#addIdentity(endName(i));
     for (let i = 0; i < conditions.relays; i++) this.#addIdentity(relayName(i));
+    const members = [...this.#identities].map(([name, { peer }]) => [name, peer] as const);
+    this.#rosters = new Rosters(NETWORK_ID, this.#crypto, new Map(members));
     this.relays = Array.from({ length: conditions.relays }, (_, i) => this.#addRelay(i));
     this.ends = Array.from({ length: conditions.ends }, (_, i) => this.#addEnd(i));
   }
@@ -82,6 +86,28 @@ export class Overlay {
 
   why(from: number, to: number): string {
     return this.#nodes.get(endName(from))?.why(this.#identity(endName(to)).peer) ?? 'no node';
+  }
+
+  /** One node is told that this relay is no member any more. */
+  revoke(relay: SimMachine, at: SimMachine): void {
+    const now = at.process?.env.clock.unix();
+    if (now === undefined || !at.running) return;
+    this.#world.faults.count('revocation');
+    this.#guard(() => this.#rosters.revoke(relay.name, at.name, now));
+  }
+
+  /** Nodes that run and have not heard of a revocation. */
+  behind(): readonly string[] {
+    return this.#rosters.behind(
+      [...this.relays, ...this.ends].filter(({ running }) => running).map(({ name }) => name),
+    );
+  }
+
+  /** Frames that the revoked relay forwarded since this was asked last. */
+  takeForwardedByRevoked(): number {
+    const taken = this.#forwardedByRevoked;
+    this.#forwardedByRevoked = 0;
+    return taken;
   }
 
   #guard(fn: () => void): void {
@@ -119,6 +145,7 @@ export class Overlay {
   #addRelay(index: number): SimMachine {
     const name = relayName(index);
     const onForward = (): ForwardVerdict => {
+      if (name === this.#rosters.revoked) this.#forwardedByRevoked += 1;
       if (!this.hostile.has(name)) return 'forward';
       this.#world.faults.count('hostile-relay');
       return 'drop';
@@ -159,9 +186,7 @@ export class Overlay {
       transports: [this.connections.transport(process)],
       listen: [addressOf(name)],
       peers: peers.map(peer => ({ peer: this.#identity(peer).peer, address: addressOf(peer) })),
-      membership: new AllowList(
-        [...this.#identities].map(([member, { peer }]) => ({ peer, mayRelay: member.startsWith('relay') })),
-      ),
+      ...this.#rosters.start(name, process.env.clock.unix()),
       relay,
       sessionLifetimeMs: this.#conditions.sessionLifetimeMs,
       postQuantum: 'off',

@@ -29,6 +29,7 @@ export const meshScenario: Scenario = {
     'pause',
     'clock-skew',
     'hostile-relay',
+    'revocation',
   ],
   play: async (world, seed) => {
     const conditions = drawConditions(world.rng.fork('conditions'), seed);
@@ -44,8 +45,13 @@ export const meshScenario: Scenario = {
     nemesis.heal();
     sendToAll(world, overlay, conditions);
     await settle(world, overlay);
+    await settleRosters(world, overlay);
+    overlay.takeForwardedByRevoked();
     sendToAll(world, overlay, conditions);
     await settle(world, overlay);
+    const forwarded = overlay.takeForwardedByRevoked();
+    if (forwarded > 0)
+      throw new Violation('revoked', `a relay forwarded ${forwarded} frames long after it was revoked`);
     await run(world, overlay, 1_000); // what comes twice or too late shows here
   },
 };
@@ -90,6 +96,16 @@ async function settle(world: SimWorld, overlay: Overlay): Promise<void> {
   await run(world, overlay, RETRY_FULL_QUEUE_MS);
   while (overlay.traffic.unfinished().length > 0) {
     if (world.scheduler.nowMs >= end) throw new Violation('liveness', overlay.traffic.unfinished().join('; '));
+    await run(world, overlay, 50);
+  }
+}
+
+async function settleRosters(world: SimWorld, overlay: Overlay): Promise<void> {
+  const end = world.scheduler.nowMs + SETTLING_MS;
+  for (;;) {
+    const behind = overlay.behind();
+    if (behind.length === 0) return;
+    if (world.scheduler.nowMs >= end) throw new Violation('liveness', `${behind.join(', ')} knows of no revocation`);
     await run(world, overlay, 50);
   }
 }
