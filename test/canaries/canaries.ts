@@ -2,6 +2,8 @@
  * Planted bugs: each a small edit of one file of the sources, as somebody tired could make it. The layers of tests must
  * kill every one; `npm run canaries` tells which layer did. A canary whose text is no longer found is itself a failure.
  */
+import { ROSTER_CANARIES } from './roster-canaries.js';
+
 export interface Canary {
   /** What is wrong with the sources when it is planted. */
   readonly bug: string;
@@ -415,4 +417,5 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
     scenario: 'pubsub',
     tests: PUBSUB_TESTS,
   },
+  ...ROSTER_CANARIES,
 };
