@@ -147,11 +147,9 @@ export const LIMITS = {
   maxTopics: 1_024,
   /** Subscribers of one topic: each is told of every change of its key. */
   maxSubscribers: 1_024,
-  /** Subscriptions to topics that do not exist yet, of one peer and of all. */
-  maxWaitingSubscriptionsPerPeer: 64,
-  maxWaitingSubscriptions: 4_096,
-  /** Subscriptions that the application is asked about at once. */
-  maxSubscriberAdmissions: 256,
+  /** Subscriptions of one peer, and of all, that wait for a topic to exist; and as many that the application is asked about. */
+  maxPendingSubscriptionsPerPeer: 64,
+  maxPendingSubscriptions: 4_096,
   /** Subscribers that a publisher, or a subscriber, sends each flush to: what one more costs everybody is bounded. */
   maxPublicationFanOut: 64,
   publicationFanOut: 16,

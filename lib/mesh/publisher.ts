@@ -10,10 +10,10 @@ import { LIMITS } from '../limits.js';
 import { encodePubSub, MAX_TOPIC_NAME_BYTES, type PubSubMessage, type SubscriptionRefusal } from '../wire/index.js';
 import type { PubSubContext } from './context.js';
 import type { FillLimits } from './flush-store.js';
+import { PendingSubscriptions } from './pending-subscriptions.js';
 import { SubscriberAdmission } from './subscriber-admission.js';
 import { MAX_PUBLICATION_BYTES, type SendTo, Topic } from './topic.js';
 import type { AdmitSubscriber } from './types.js';
-import { WaitingSubscriptions } from './waiting-subscriptions.js';
 
 type Request = Extract<PubSubMessage, { kind: 'subscribe' | 'unsubscribe' | 'fill' }>;
 type Subscribe = Extract<Request, { kind: 'subscribe' }>;
@@ -35,7 +35,7 @@ export class Publisher {
   readonly #options: PublisherOptions;
   readonly #epoch: number;
   readonly #topics = new Map<string, Topic>();
-  readonly #waiting = new WaitingSubscriptions<Subscribe>();
+  readonly #waiting = new PendingSubscriptions<Subscribe>();
   readonly #admission: SubscriberAdmission;
   readonly #unflushed = new Set<Topic>();
   /** Topics of which somebody has to be told how far they are. */
@@ -100,7 +100,7 @@ export class Publisher {
   /** False when it was not subscribed. It reads nothing that is published from now on. */
   removeSubscriber(name: string, peer: PeerId): boolean {
     const topic = this.#topics.get(name);
-    const wasWaiting = this.#waiting.delete(peer, name);
+    const wasWaiting = this.#waiting.delete(peer, name) !== undefined;
     topic?.flush(); // what was published before is its own
     this.#admission.forget(peer, name);
     if (topic?.remove(peer, 'removed') !== true && !wasWaiting) return false;
@@ -145,7 +145,7 @@ export class Publisher {
     const { name } = request;
     const topic = this.#topics.get(name);
     if (topic === undefined) {
-      if (!this.#waiting.add(from, name, request)) this.#refuse(from, name, 'limit');
+      if (!this.#waiting.set(from, name, request)) this.#refuse(from, name, 'limit');
     } else if (topic.has(from)) this.#admit(topic, from, request);
     else if (topic.subscribers >= LIMITS.maxSubscribers) this.#refuse(from, name, 'limit');
     else {

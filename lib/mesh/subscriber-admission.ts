@@ -3,20 +3,16 @@ import type { Cancel, Env } from '../env.js';
 import type { PeerId } from '../identity/peer-id.js';
 import { LIMITS } from '../limits.js';
 import type { SubscriptionRefusal } from '../wire/index.js';
+import { PendingSubscriptions } from './pending-subscriptions.js';
 import type { AdmitSubscriber } from './types.js';
 
 type Verdict = 'admitted' | Exclude<SubscriptionRefusal, 'removed'>;
 
-interface Question {
-  readonly peer: PeerId;
-  readonly name: string;
-  readonly cancelTimeout: Cancel;
-}
-
 export class SubscriberAdmission {
   readonly #env: Env;
   readonly #admit: AdmitSubscriber | undefined;
-  readonly #questions = new Set<Question>();
+  /** What ends the wait for an answer. */
+  readonly #questions = new PendingSubscriptions<Cancel>();
 
   constructor(env: Env, admit: AdmitSubscriber | undefined) {
     this.#env = env;
@@ -29,8 +25,8 @@ export class SubscriberAdmission {
       answer('admitted');
       return;
     }
-    for (const question of this.#questions) if (question.peer === peer && question.name === name) return;
-    if (this.#questions.size >= LIMITS.maxSubscriberAdmissions) {
+    if (this.#questions.get(peer, name) !== undefined) return;
+    if (!this.#questions.hasRoomFor(peer)) {
       answer('limit');
       return;
     }
@@ -48,16 +44,15 @@ export class SubscriberAdmission {
 
   #await(peer: PeerId, name: string, verdict: Promise<boolean>, answer: (verdict: Verdict) => void): void {
     const settle = (isAdmitted: boolean): void => {
-      if (!this.#questions.has(question)) return;
-      this.#drop(question);
+      if (this.#questions.get(peer, name) !== cancelTimeout) return;
+      this.forget(peer, name);
       answer(isAdmitted ? 'admitted' : 'not-admitted');
     };
     const cancelTimeout = this.#env.clock.schedule(LIMITS.admitTimeoutMs, () => {
       this.#failed(peer, name, 'no answer in time');
       settle(false);
     });
-    const question: Question = { peer, name, cancelTimeout };
-    this.#questions.add(question);
+    this.#questions.set(peer, name, cancelTimeout);
     verdict.then(settle, error => {
       this.#failed(peer, name, error);
       settle(false);
@@ -69,19 +64,14 @@ export class SubscriberAdmission {
   }
 
   forget(peer: PeerId, name: string): void {
-    for (const question of this.#questions) if (question.peer === peer && question.name === name) this.#drop(question);
+    this.#questions.delete(peer, name)?.();
   }
 
   forgetPeer(peer: PeerId): void {
-    for (const question of this.#questions) if (question.peer === peer) this.#drop(question);
-  }
-
-  #drop(question: Question): void {
-    question.cancelTimeout();
-    this.#questions.delete(question);
+    for (const cancelTimeout of this.#questions.deletePeer(peer)) cancelTimeout();
   }
 
   end(): void {
-    for (const question of this.#questions) this.#drop(question);
+    for (const cancelTimeout of this.#questions.clear()) cancelTimeout();
   }
 }

@@ -144,7 +144,7 @@ t.test(
     }
     await world.run(50);
     const refused = greedy.received.filter(({ message }) => message.kind === 'refused');
-    t.equal(refused.length, 2_000 - LIMITS.maxWaitingSubscriptionsPerPeer);
+    t.equal(refused.length, 2_000 - LIMITS.maxPendingSubscriptionsPerPeer);
     const subscription = world.subscribe(reader, `${publisher.peer}/real`);
     await world.run(50);
     for (let i = 0; i < LIMITS.maxTopics - 1; i++) publisher.pubsub.publisher.openTopic(`own${i}`);
