@@ -66,10 +66,16 @@ export class FlowJudge<T> {
     this.#suspect(race.cause, race.lane, race.since);
   }
 
-  #suspect(cause: 'unreceipted' | 'delay', lane: LaneName, since: Instant): void {
+  /** A path that was set up faster than the active one asks for a race. */
+  challenge(rival: FlowPath<T>): void {
+    const { now } = this.#core;
+    this.#suspect('delay', 'normal', now, rival);
+  }
+
+  #suspect(cause: 'unreceipted' | 'delay', lane: LaneName, since: Instant, challenger?: FlowPath<T>): void {
     if (this.#race !== undefined) return;
     const { paths, now } = this.#core;
-    const rival = paths.alternative(undefined, now);
+    const rival = challenger ?? paths.alternative(undefined, now);
     if (rival === undefined) return;
     // Critical messages are measured over both paths all the time: what they showed of late counts, all but the last point.
     const ahead = cause === 'delay' ? Math.min(rival.lanes[lane].pairs.ahead, RACE_WIN - 1) : 0;

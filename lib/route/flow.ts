@@ -14,6 +14,7 @@ import { FlowReceipts } from './flow-receipts.js';
 import { FlowSending } from './flow-sending.js';
 import type { FlowEffect, FlowInput, FlowPathInfo, TrafficClass } from './flow-types.js';
 import { OwnHealth } from './own-health.js';
+import { leastGainMs } from './race.js';
 
 /** Critical payloads may exceed a full window by this much. */
 const CRITICAL_EXCESS_BYTES = 16_384;
@@ -26,6 +27,9 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
   readonly #misses: FlowMisses<T>;
   readonly #health = new OwnHealth();
   #promised: Instant | undefined;
+  /** The path that was made active for want of another, and one that was set up faster since: not raced yet. */
+  #nominee: FlowPath<T> | undefined;
+  #challenger: FlowPath<T> | undefined;
   #lastRoute: Route | undefined;
   #routeLostAt: Instant | undefined;
 
@@ -114,6 +118,7 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
         this.#pathDown(input.path);
         break;
       case 'submit':
+        if (this.#challenger !== undefined && input.class === 'normal') this.#challenge(this.#challenger);
         this.#sending.submit(input, this.#judge.race);
         break;
       case 'receipt': {
@@ -167,12 +172,28 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     const path = paths.add(info);
     if (paths.active !== undefined) {
       paths.chooseStandby(now);
+      if (paths.active === this.#nominee && isFaster(path, paths.active)) this.#challenger ??= path;
       return;
     }
     paths.activate(path, now);
+    this.#nominee = path;
+    this.#challenger = undefined;
     const trigger = this.#lastRoute === undefined ? 'first-path' : 'path-lost';
     core.explain('switch', this.#lastRoute, path.route, trigger, [1, 1, 'paths'], this.#routeLostAt ?? now);
     this.#sending.resend(core.unsettled);
+  }
+
+  /**
+   * The active path was chosen by what its relays claim, and another one was set up faster than its first messages are:
+   * the next ones shall tell. A forged cost is worth no more than that (decision 123).
+   */
+  #challenge(rival: FlowPath<T>): void {
+    const { paths } = this.#core;
+    const { active } = paths;
+    if (active?.lanes.normal.delay.baselineMs === undefined) return; // not measured yet
+    this.#challenger = undefined;
+    const stands = active === this.#nominee && paths.get(rival.id) === rival;
+    if (stands && isFaster(rival, active)) this.#judge.challenge(rival);
   }
 
   #pathDown(id: number): void {
@@ -197,4 +218,10 @@ export class Flow<T> implements Machine<FlowInput<T>, FlowEffect<T>> {
     }
     this.#sending.resend(orphans.map(copy => copy.item));
   }
+}
+
+/** By samples, and by the set-up time where there are none: better by what a voluntary switch asks for. */
+function isFaster<T>(path: FlowPath<T>, than: FlowPath<T>): boolean {
+  const { smoothedMs } = than.rtt;
+  return smoothedMs - path.rtt.smoothedMs >= leastGainMs(smoothedMs);
 }

@@ -109,7 +109,7 @@ export class RaceRest {
 }
 
 /** What a gain must exceed to be one: 2 ms and a tenth of the incumbent's time. */
-function leastGainMs(incumbentMs: number): number {
+export function leastGainMs(incumbentMs: number): number {
   return Math.max(MIN_GAIN_MS, MIN_GAIN_SHARE * incumbentMs);
 }
 

@@ -118,3 +118,46 @@ t.test(
     t.ok(Math.max(...latenciesMs.slice(50)) < 2 * HONEST_DELAY_MS + 10, 'no message depended on it');
   },
 );
+
+t.test(
+  'a new session whose first route was nominated by a forged cost races it as soon as another path is up',
+  async t => {
+    const mesh = new MeshWorld({ link: { delayMs: HONEST_DELAY_MS } });
+    const setDelay = (one: string, other: string, delayMs: number): void => {
+      mesh.world.network.setLink(one, other, { delayMs });
+      mesh.world.network.setLink(other, one, { delayMs });
+    };
+    for (const [one, other] of [
+      ['a', 'l1'],
+      ['l1', 'l2'],
+      ['l2', 'b'],
+    ] as const) {
+      setDelay(one, other, 0.5);
+    }
+    const liars = [mesh.add('l1', [], { relay: true }), mesh.add('l2', ['l1'], { relay: true })];
+    for (const name of ['r1', 'r2']) mesh.add(name, [], { relay: true });
+    const a = mesh.add('a', ['r1', 'r2', 'l1']);
+    const b = mesh.add('b', ['r1', 'r2', 'l2']);
+    await mesh.run(1_500);
+    setDelay('l1', 'l2', 50); // from now on what they claim of their edge is not true
+    let count = 0;
+    b.node.serve('numbers', () => {
+      count += 1;
+    });
+    for (let i = 0; i < 100; i++) {
+      a.node.send(b.peer, 'numbers', new Uint8Array(100));
+      await mesh.run(10);
+    }
+    t.same(
+      a.routeEvents.map(({ kind, trigger }) => `${kind}: ${trigger}`),
+      ['switch: first-path', 'switch: delay', 'quarantine: delay'],
+    );
+    t.same(
+      a.routeEvents[1]?.from,
+      liars.map(({ peer }) => peer),
+    );
+    t.same(activeRoute(a).length, 1);
+    await mesh.run(500);
+    t.equal(count, 100);
+  },
+);
