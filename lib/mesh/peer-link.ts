@@ -62,6 +62,8 @@ export class PeerLink implements SessionHost {
   readonly #renewal: Renewal;
   readonly #handshakes = new RateLimit(LIMITS.sessionHandshakesPerSecond, LIMITS.sessionHandshakeBurst);
   #remoteRun: Uint8Array | undefined;
+  /** This end began the latest session. */
+  #beganLast = false;
   #waiters = 0;
   #pathlessSince: Instant | undefined;
   #lostSince: Instant | undefined;
@@ -119,7 +121,10 @@ export class PeerLink implements SessionHost {
     if (this.session !== undefined) {
       return this.#succession.next === undefined && this.#renewal.isDue(this.#context.env.clock.now());
     }
-    return !this.outbox.empty || this.#waiters > 0 || this.#remoteRun !== undefined;
+    if (!this.outbox.empty || this.#waiters > 0) return true;
+    // Both ends lost it. Whoever answered last time waits to be asked again: a backend that lost a thousand clients would
+    // begin a thousand handshakes beside theirs, and the dearer half of each.
+    return this.#remoteRun !== undefined && this.#beganLast;
   }
 
   /** Candidate paths: the one that works first, those in quarantine or over a suspect link last. */
@@ -208,6 +213,7 @@ export class PeerLink implements SessionHost {
   /** A handshake succeeded. What another session has under way goes on until this one takes over. */
   install(result: HandshakeResult, end: PathEnd, role: 'initiator' | 'responder', rttMs: number): void {
     this.connector.stop();
+    this.#beganLast = role === 'initiator';
     const session = new SecureSession({
       context: this.#context,
       peer: this.peer,
@@ -351,7 +357,7 @@ export class PeerLink implements SessionHost {
       this.#lostSince ??= now;
       if (now - this.#lostSince > PEER_LOST_MS) this.#forgetPeer('no path for a minute');
     }
-    return this.wanted;
+    return this.wanted || this.#remoteRun !== undefined;
   }
 
   /** Paths can join only what both ends still have; after a second without any, a new session is the safe way. */
