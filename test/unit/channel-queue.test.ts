@@ -148,3 +148,34 @@ t.test('a lane that drops at random keeps every other message whole and in order
 function headerOf(length: number): number[] {
   return [0, length >>> 16, (length >>> 8) & 0xff, length & 0xff];
 }
+
+t.test('headroom says what would leave at once, and who asks for it is called once, when it is there', async t => {
+  const { env, alice, bob } = fast({ limits }, { limits: { maxChannelReceiveBytes: 131_072 } });
+  const { open } = alice;
+  env.advance(50);
+  const before = open.headroomBytes;
+  t.ok(before > 16_384, `${before}`);
+  open.send(new Uint8Array(1_000), { priority: 'bulk' });
+  t.equal(open.headroomBytes, before, 'bulk is behind everything');
+  open.send(new Uint8Array(1_000), { priority: 'urgent' });
+  t.ok(open.headroomBytes < before - 999 && open.headroomBytes > before - 1_100);
+
+  bob.open.pause();
+  while (open.headroomBytes > -16_384) {
+    t.ok(open.send(new Uint8Array(8_192)));
+    env.advance(1);
+  }
+  t.equal(open.queuedBytes, open.stats.queuedBytes);
+  t.ok(open.queuedBytes + open.headroomBytes < 8_192, 'what waits, less what is too little for a record');
+  const drains = alice.drains;
+  open.requestRoom(-8_192);
+  env.advance(100);
+  t.equal(alice.drains, drains, 'not while it waits');
+  bob.open.resume();
+  env.advance(100);
+  t.equal(alice.drains, drains + 1);
+  t.ok(open.headroomBytes > -8_192);
+  open.send(new Uint8Array(8_192));
+  env.advance(100);
+  t.equal(alice.drains, drains + 1, 'once');
+});
