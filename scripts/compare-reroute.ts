@@ -11,7 +11,7 @@ import { type CompareRun, compareOnce, FAULTS, type Fault } from '../test/compar
 import type { System } from '../test/compare/systems.js';
 import { yggdrasil } from '../test/compare/yggdrasil.js';
 import { rerouteSection } from '../test/reroute/page.js';
-import { type Comparison, record, thisMachine } from '../test/reroute/record.js';
+import { type Comparison, record, thisMachine, withComparison } from '../test/reroute/record.js';
 
 const CONTENDERS: Readonly<Record<string, readonly System[]>> = {
   ours: [ours],
@@ -28,7 +28,7 @@ const USAGE = `usage: npm run compare:reroute -- [options]
   --rate MSGS        messages per second (default 100)
   --cap S            nobody is waited for longer than this (default 30)
   --json             only lines of JSON on standard output: one per run, and a summary
-  --record           keep the result in docs/data/reroute.json and docs/performance.md: of all contenders and faults only
+  --record           keep the result in docs/data/reroute.json and docs/performance.md, beside what was not measured anew
 
 Needs root, iproute2 and VXLAN; on a busy machine: chrt -r 10 npm run compare:reroute -- ... Daemons that are not installed (Debian: babeld, bird2, yggdrasil) are left out, and told.`;
 
@@ -59,8 +59,6 @@ function parseOptions() {
     process.stdout.write(`${USAGE}\n`);
     process.exit(0);
   }
-  if (values.record && (values.only !== undefined || values.fault !== undefined))
-    usageError('a comparison is of one whole run: --record without --only and --fault');
   const number = (name: 'runs' | 'rtt' | 'rate' | 'cap', least: number, most: number): number => {
     const value = Number(values[name]);
     if (!(value >= least && value <= most)) usageError(`--${name} is a number from ${least} to ${most}`);
@@ -143,5 +141,5 @@ const comparison: Comparison = {
 };
 if (json) console.log(JSON.stringify({ type: 'summary', ...comparison, runs: runs.length }));
 else console.log(rerouteSection({ comparison }));
-if (isRecorded) record(before => ({ ...before, comparison }));
+if (isRecorded) record(before => ({ ...before, comparison: withComparison(before.comparison, comparison) }));
 process.exit(0);

@@ -42,13 +42,22 @@ export class Probe {
 const neighboursOf = (place: Place): readonly Place[] =>
   place === 'a' || place === 'b' ? ['source', 'destination'] : ['a', 'b'];
 
+interface Interface {
+  readonly name: string;
+  /** 1, and 2 on the links of relay B: were all alike, a daemon would now and then change its mind without a reason. */
+  readonly cost: number;
+}
+
+const interfacesOf = (place: Place): readonly Interface[] =>
+  neighboursOf(place).map(to => ({ name: interfaceTo(to), cost: place === 'b' || to === 'b' ? 2 : 1 }));
+
 /** The command line of the daemon of one node, whose configuration is in `file`; `stem` begins the names of its other files. */
 interface RoutingDaemon {
   readonly name: string;
   readonly program: string;
   readonly about: string;
   readonly settleMs: number;
-  config(place: Place, interfaces: readonly string[]): string;
+  config(place: Place, interfaces: readonly Interface[]): string;
   command(file: string, stem: string): readonly string[];
 }
 
@@ -58,8 +67,7 @@ function routed({ name, program, about, settleMs, config, command }: RoutingDaem
     async start(spaces, folder, ratePerSecond): Promise<Running> {
       const daemons = PLACES.map(place => {
         const stem = join(folder, place);
-        const interfaces = neighboursOf(place).map(interfaceTo);
-        writeFileSync(`${stem}.conf`, config(place, interfaces));
+        writeFileSync(`${stem}.conf`, config(place, interfacesOf(place)));
         return new Daemon(spaces.of(place), [program, ...command(`${stem}.conf`, stem)], `${stem}.log`);
       });
       const probe = new Probe(spaces);
@@ -78,11 +86,11 @@ function routed({ name, program, about, settleMs, config, command }: RoutingDaem
   };
 }
 
-function babeld(name: string, about: string, interfaceOptions: string): System {
+function babeld(name: string, about: string, settleMs: number, interfaceOptions: string): System {
   return routed({
-    ...{ name, about, settleMs: 15_000, program: 'babeld' },
+    ...{ name, about, settleMs, program: 'babeld' },
     config: (_place, interfaces) => `
-${interfaces.map(one => `interface ${one} ${interfaceOptions}`).join('\n')}
+${interfaces.map(one => `interface ${one.name} ${interfaceOptions} rxcost ${96 * one.cost}`).join('\n')}
 redistribute local ip 10.119.0.0/24 allow
 redistribute local deny
 `,
@@ -90,7 +98,8 @@ redistribute local deny
   });
 }
 
-export const babeldDefault: System = babeld('babeld', 'as it comes', 'type wired');
+/** It updates every 16 s, so it may take two of them until it prefers the cheaper route. */
+export const babeldDefault: System = babeld('babeld', 'as it comes', 40_000, 'type wired');
 
 /** Hellos ten times a second, and the round trip as a part of the metric, which it takes for tunnels. */
 const TUNED = 'type tunnel link-quality false hello-interval 0.1 update-interval 0.4';
@@ -98,6 +107,7 @@ const TUNED_RTT = 'enable-timestamps true rtt-decay 128 rtt-min 10 rtt-max 60 ma
 export const babeldTuned: System = babeld(
   'babeld tuned',
   'hellos every 100 ms, updates every 400 ms, the round trip in the metric',
+  15_000,
   `${TUNED} ${TUNED_RTT}`,
 );
 
@@ -117,7 +127,7 @@ protocol ospf v2 {
   ipv4 { import all; export none; };
   area 0 {
     interface "lo" { stub; };
-${interfaces.map(one => `    interface "${one}" { type ptp; cost 10; hello 1; dead count 4; bfd on; };`).join('\n')}
+${interfaces.map(one => `    interface "${one.name}" { type ptp; cost ${10 * one.cost}; hello 1; dead count 4; bfd on; };`).join('\n')}
   };
 }
 `,

@@ -87,13 +87,18 @@ async function untilDelivered(running: Running, name: string): Promise<void> {
   }
 }
 
-/** The relay whose link from the source carries the traffic. */
+/** The relay whose link from the source carries the traffic, now and a second ago. */
 async function busierRelay(spaces: Spaces): Promise<RelayName> {
-  const before = await spaces.bytes();
-  await sleep(1_000);
-  const after = await spaces.bytes();
-  const [a = 0, b = 0] = RELAYS.map(relay => (after[`source-${relay}`] ?? 0) - (before[`source-${relay}`] ?? 0));
-  return a > b ? 'a' : 'b';
+  let last: RelayName | undefined;
+  for (;;) {
+    const before = await spaces.bytes();
+    await sleep(1_000);
+    const after = await spaces.bytes();
+    const [a = 0, b = 0] = RELAYS.map(relay => (after[`source-${relay}`] ?? 0) - (before[`source-${relay}`] ?? 0));
+    const busier = a > b ? 'a' : 'b';
+    if (busier === last) return busier;
+    last = busier;
+  }
 }
 
 async function begin(fault: Fault, relay: RelayName, spaces: Spaces, running: Running): Promise<void> {

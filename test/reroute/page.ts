@@ -47,7 +47,7 @@ ${table([['relay of the route in use', ...faults.map(fault => FAULT_NAMES[fault]
 
 \`npm run compare:reroute -- --record\`, ${machineOf(machine)}. Source, relays A and B and destination are network namespaces; every
 contender has the same four links, VXLAN through a process of ours that gives each path a round trip of ${rttMs} ms (there is no netem) and
-let packets go up to ${most} ms late (p99, worst run). ${ratePerSecond} numbered messages per second go from source to destination: over our session,
+let packets go up to ${most} ms late (p99, worst run); for babeld and BIRD relay B's links cost twice as much. ${ratePerSecond} numbered messages per second go from source to destination: over our session,
 over UDP for the others. The fault hits the relay that carries them. A silent crash loses everything on both of its links; data is lost
 inside our relay by \`onForward\`, on the relay's link for those who route packets, and is spoiled in front of Yggdrasil's relay, so that
 what keeps a peering alive goes on; delay is added to all that passes one link, hellos included. Restored is the sending of the first

@@ -14,7 +14,7 @@ export interface Machine {
   readonly kernel: string;
 }
 
-/** One run of `npm run compare:reroute`, of all contenders. */
+/** What `npm run compare:reroute` measured: each contender under each fault as it was measured last. */
 export interface Comparison {
   readonly machine: Machine;
   readonly rttMs: number;
@@ -55,6 +55,25 @@ export function record(change: (before: Recorded) => Recorded): void {
   mkdirSync(dirname(RECORD), { recursive: true });
   writeFileSync(RECORD, `${JSON.stringify(after, null, 2)}\n`);
   writeFileSync(PAGE, withSection(readFileSync(PAGE, 'utf8'), 'reroute', rerouteSection(after)));
+}
+
+/** What was measured again replaces what was kept of it; the rest stays where conditions are the same. */
+export function withComparison(before: Comparison | undefined, now: Comparison): Comparison {
+  const conditions = ({ machine, rttMs, ratePerSecond, capMs }: Comparison): string =>
+    JSON.stringify([machine, rttMs, ratePerSecond, capMs]);
+  if (before === undefined || conditions(before) !== conditions(now)) return now;
+  const isAnew = (one: CompareRun): boolean =>
+    now.runs.some(run => run.system === one.system && run.fault === one.fault);
+  const isToldAnew = (why: string): boolean => now.systems.some(({ name }) => why.startsWith(name));
+  return {
+    ...now,
+    faults: [...before.faults, ...now.faults.filter(fault => !before.faults.includes(fault))],
+    systems: [...before.systems.map(kept => now.systems.find(({ name }) => name === kept.name) ?? kept), ...now.systems]
+      // In the order that is known, each once.
+      .filter((system, i, all) => all.findIndex(({ name }) => name === system.name) === i),
+    runs: [...before.runs.filter(run => !isAnew(run)), ...now.runs],
+    skipped: [...before.skipped.filter(why => !isToldAnew(why)), ...now.skipped],
+  };
 }
 
 /** Scenarios that were measured again replace what was kept of them; the others stay. */

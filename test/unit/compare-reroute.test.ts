@@ -3,7 +3,7 @@ import { segmentOf, writeChecksum } from '../compare/checksum.js';
 import { outageOf } from '../compare/outage.js';
 import type { CompareRun } from '../compare/run.js';
 import { rerouteSection } from '../reroute/page.js';
-import { type Recorded, withSummaries } from '../reroute/record.js';
+import { type Comparison, type Recorded, withComparison, withSummaries } from '../reroute/record.js';
 import type { Summary } from '../reroute/verdict.js';
 
 /** 100 messages per second for 10 s, the fault at 2 s; `took` by the time of sending. */
@@ -129,3 +129,33 @@ t.test('a scenario that is measured again replaces its older result, and no othe
   const recorded: Recorded = { bars: second };
   t.match(rerouteSection(recorded), /## Rerouting[\s\S]*the bars of the design/);
 });
+
+t.test(
+  'a contender that is measured again under a fault replaces that result, where conditions are the same',
+  async t => {
+    const comparison = (runs: readonly CompareRun[], rttMs = 12): Comparison => ({
+      ...{ machine, rttMs, ratePerSecond: 100, capMs: 30_000, skipped: [] },
+      faults: [...new Set(runs.map(({ fault }) => fault))],
+      systems: [...new Set(runs.map(({ system }) => system))].map(name => ({ name, version: '', about: '' })),
+      runs,
+    });
+    const first = comparison([run({}), run({ fault: 'drop' }), run({ system: 'y' })]);
+    const again = withComparison(first, comparison([run({ restoredMs: 7 }), run({ system: 'z', fault: 'delay25' })]));
+    t.match(
+      again.runs.map(({ system, fault, restoredMs }) => [system, fault, restoredMs]),
+      [
+        ['x', 'drop', 100],
+        ['y', 'crash', 100],
+        ['x', 'crash', 7],
+        ['z', 'delay25', 100],
+      ],
+    );
+    t.match(again.faults, ['crash', 'drop', 'delay25']);
+    t.match(
+      again.systems.map(({ name }) => name),
+      ['x', 'y', 'z'],
+    );
+    t.equal(again.systems.length, 3);
+    t.equal(withComparison(first, comparison([run({})], 50)).runs.length, 1, 'other links: nothing of before is kept');
+  },
+);
