@@ -52,7 +52,7 @@ over UDP for the others. The fault hits the relay that carries them. A silent cr
 inside our relay by \`onForward\`, on the relay's link for those who route packets, and is spoiled in front of Yggdrasil's relay, so that
 what keeps a peering alive goes on; delay is added to all that passes one link, hellos included. Restored is the sending of the first
 message after which none is lost, none of the first second is 12.5 ms late, and later no more than 5 of 100 (or twice as many as
-before the fault), until the end; nobody was waited for longer than ${capMs / 1_000} s. Median of ${mostRuns(runs)} runs, range in parentheses. ${abouts}.${skipped.map(why => ` Not measured: ${why}.`).join('')}`;
+before the fault), until the end; nobody was waited for longer than ${capMs / 1_000} s. Runs of each: ${mostRuns(runs)}; the median is told, the range in parentheses. ${abouts}.${skipped.map(why => ` Not measured: ${why}.`).join('')}`;
 }
 
 const mostRuns = (runs: readonly CompareRun[]): number => Math.max(0, ...runs.map(({ run }) => run));
