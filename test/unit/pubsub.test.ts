@@ -64,6 +64,21 @@ t.test('a forwarder that drops everything is left within 8 RTT; nothing is lost,
   t.same(children(bad?.peer as PeerId), [], 'it serves nobody any more');
 });
 
+t.test('whoever is the only one that its forwarder drops for gets another, and the others stay', async t => {
+  const { world, publisher, hosts, subscriptions } = await scene(6, { publisher: { publicationFanOut: 2 } });
+  await world.publish(publisher, 'book', 1, 60);
+  const before = treeOf(publisher);
+  const [victim, parent] = [...before].find(([, of]) => of !== undefined) as [PeerId, PeerId];
+  const bad = hosts.find(({ peer }) => peer === parent);
+  if (bad !== undefined) bad.onSend = (to, { kind }) => kind !== 'flush' || to !== victim;
+  await world.publish(publisher, 'book', 61, 160);
+  await world.run(500);
+  for (const subscription of subscriptions) t.same(numbersOf(subscription), upTo(160));
+  const after = treeOf(publisher);
+  t.not(after.get(victim), parent, 'the victim has another forwarder');
+  for (const [peer, of] of before) if (peer !== victim) t.equal(after.get(peer), of, 'all others have the same');
+});
+
 t.test('a forwarder that dies, and one that becomes slow, are left too', async t => {
   for (const fault of ['dies', 'slow'] as const) {
     const { world, publisher, hosts, subscriptions } = await scene(6, { publisher: { publicationFanOut: 2 } });
