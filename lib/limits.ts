@@ -132,6 +132,8 @@ export const LIMITS = {
   /** Sessions of a node, as many as a roster has peers: idle ones are kept, since a handshake costs an order its deadline. */
   maxSessions: 4_096,
   replayWindow: 16_384,
+  /** Numbers that a peer skipped on one path and that may still come: beyond them a gap is not looked at further. */
+  maxMissingPackets: 256,
   /**
    * What waits in a node for one neighbour: frames, 320 bytes for each, and what waits in the channel. With what its
    * connection may hold, 256 KiB and a record, it is 4 MiB.

@@ -3,12 +3,11 @@
  * path, so what never comes shows as a gap. Later receipts repeat what a dropped one said, which hides it from the misses.
  */
 import type { Instant } from '../env.js';
+import { LIMITS } from '../limits.js';
 import { LossTest } from './loss-test.js';
 
 /** Urgent frames overtake others on the way, by far less than this. */
 const MIN_LINGER_MS = 1_000;
-/** Gaps remembered; a peer that skips more than this at once has only itself to blame. */
-const MAX_MISSING = 256;
 
 export class ReturnLoss {
   readonly test: LossTest = new LossTest();
@@ -21,8 +20,8 @@ export class ReturnLoss {
     const highest = this.#highest;
     if (highest === undefined || packet === highest + 1) this.#highest = packet;
     else if (packet > highest) {
-      for (let skipped = Math.max(highest + 1, packet - MAX_MISSING); skipped < packet; skipped++) {
-        if (this.#missing.size < MAX_MISSING) this.#missing.set(skipped, now);
+      for (let skipped = Math.max(highest + 1, packet - LIMITS.maxMissingPackets); skipped < packet; skipped++) {
+        if (this.#missing.size < LIMITS.maxMissingPackets) this.#missing.set(skipped, now);
       }
       this.#highest = packet;
     } else this.#missing.delete(packet);

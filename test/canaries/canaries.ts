@@ -305,14 +305,6 @@ export const CANARIES: Readonly<Record<string, Canary>> = {
     scenario: 'mesh',
     tests: FLOW_TESTS,
   },
-  'outage-blames-paths': {
-    bug: 'what is lost while the destination is silent counts against the paths',
-    file: 'lib/route/flow-lane.ts',
-    search: 'arrivals.soonAfter(copy.sentAt, ptoMs)',
-    replace: 'ptoMs > 0',
-    scenario: 'mesh',
-    tests: FLOW_TESTS,
-  },
   'gaps-not-counted': {
     bug: 'receipts that a relay drops are made good by later ones, and nobody notices',
     file: 'lib/route/return-loss.ts',
