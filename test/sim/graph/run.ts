@@ -37,7 +37,9 @@ export interface GraphReport {
 
 const SETTLE_MS = 2_000;
 const PHASE_MS = 30_000;
-const GONE_MS = 5_000;
+/** One refresh of every list. */
+const RESTARTS_MS = 60_000;
+const GONE_MS = 10_000;
 const LIMIT_MS = 10_000;
 const LOOK_EVERY_MS = 20;
 const SLICE_MS = 100;
@@ -125,11 +127,11 @@ export class GraphRun {
   }
 
   #restarts(nodes: readonly OverlayNode[]): Traffic {
-    return this.#traffic(PHASE_MS, () => {
+    return this.#traffic(RESTARTS_MS, () => {
       for (const node of nodes) this.#overlay.kill(node);
       this.#run('1 % of the nodes gone', GONE_MS);
       for (const node of nodes) this.#overlay.start(node);
-      this.#run('1 % of the nodes back', PHASE_MS - GONE_MS);
+      this.#run('1 % of the nodes back', RESTARTS_MS - GONE_MS);
     });
   }
 
