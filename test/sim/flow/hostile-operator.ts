@@ -35,7 +35,7 @@ function draw(seed: number): Case {
   const world = new FlowWorld({ rng, paths, jitterMs: 0.3, lossShare: 0.001 });
   const random = rng.fork('relay');
   const share = rng.pick([0.2, 0.4, 1]);
-  // Some drop everybody's, some one victim's, some only what an honest neighbour passed on, to frame it.
+  // Some drop everybody's, some one victim's only.
   const victim = rng.float() < 0.3 ? destinations[0] : undefined;
   for (const relay of hostile) {
     const drop = dropping(share, () => random.float());
