@@ -231,6 +231,7 @@ export class Neighbours {
       const unix = env.clock.unix();
       if (unix >= identity.renewalDue) identity.renew(unix);
       this.#endRevoked();
+      this.#learnCertificates(unix);
       this.#checkAdmissionLater();
     });
   }
@@ -247,6 +248,13 @@ export class Neighbours {
     const unix = env.clock.unix();
     for (const [peer, channels] of [...this.#channels]) {
       if (!membership.isAdmitted(peer, unix)) channels.revoke();
+    }
+  }
+
+  /** A key refresh brings the peer's newest certificate: the next handshake with it may be IK to that. */
+  #learnCertificates(unix: UnixMs): void {
+    for (const { channel } of this.#channels.values()) {
+      if (channel !== undefined) this.#context.knownPeers.learn(channel.certificate, unix);
     }
   }
 

@@ -43,6 +43,7 @@ export class End {
   opened = 0;
   admit: AdmitPeer | undefined;
   neighbours: Neighbours | undefined;
+  knownPeers = new KnownPeers();
   readonly #net: Net;
   readonly #seeds: IdentitySeeds;
 
@@ -81,6 +82,7 @@ export class End {
     this.machine.start(process => {
       const { env } = process;
       const knownPeers = new KnownPeers();
+      this.knownPeers = knownPeers;
       const context: MeshContext = {
         self: identity.peer,
         env,

@@ -206,6 +206,19 @@ t.test('a known peer is dialled with IK; when that fails XX follows at once on a
   t.equal(connecting, 1, 'one try: the failure of IK did not count');
 });
 
+t.test('the newest certificate is learned from a key refresh of a channel that stays', async t => {
+  const { net, a, b } = twoEnds(4);
+  a.start([b]);
+  b.start();
+  await net.run(1_000);
+  const first = b.identity.certificate;
+  a.knownPeers.requireNewest(first, unixMs(first.epoch));
+  b.identity.renew(unixMs(first.epoch + 1_000));
+  await net.run(LIMITS.keyRefreshIntervalMs + 5_000);
+  t.equal(a.states.filter(state => state === 'connected').length, 1, 'the channel stayed');
+  t.throws(() => a.knownPeers.requireNewest(first, unixMs(first.epoch)), { code: 'CERTIFICATE_SUPERSEDED' });
+});
+
 t.test('a known peer that closes without a word is not dialled again at once', async t => {
   const { net, a, b } = twoEnds(8);
   a.start([b]);
