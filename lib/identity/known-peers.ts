@@ -87,7 +87,7 @@ export class KnownPeers {
   /** The certificate that a channel in use has brought up to date. What is not newer says nothing about the key. */
   learn(certificate: Certificate, now: UnixMs): void {
     const known = this.#get(certificate.peer, now);
-    if (known === undefined || certificate.epoch > known.certificate.epoch) this.remember(certificate, now);
+    if (known === undefined || certificate.epoch > known.epoch) this.remember(certificate, now);
   }
 
   /** The certified static key of the peer, for IK; undefined when none is known that is valid now. */

@@ -43,7 +43,7 @@ export class End {
   opened = 0;
   admit: AdmitPeer | undefined;
   neighbours: Neighbours | undefined;
-  knownPeers = new KnownPeers();
+  knownPeers: KnownPeers = new KnownPeers();
   readonly #net: Net;
   readonly #seeds: IdentitySeeds;
 
