@@ -122,25 +122,28 @@ t.test('unordered messages over a path that drops a fifth come once each, withou
   );
 });
 
-t.test('critical messages that come over one path only are receipted over the other when theirs drops receipts', async t => {
-  const { mesh, a, b } = await diamond();
-  let received = 0;
-  b.node.serve('critical', () => {
-    received += 1;
-  });
-  a.node.send(b.peer, 'warm', new Uint8Array(1));
-  await mesh.run(500);
-  // One relay drops the urgent frames of the source, the other those to it, which are receipts.
-  mesh.host('r1').onForward = ({ to, lane }) => (to === a.peer && lane === 'urgent' ? 'drop' : 'forward');
-  mesh.host('r2').onForward = ({ from, lane }) => (from === a.peer && lane === 'urgent' ? 'drop' : 'forward');
-  for (let i = 0; i < 20; i++) {
-    a.node.send(b.peer, 'critical', numbered(i, 200), { class: 'critical' });
-    await mesh.run(60);
-  }
-  t.equal(received, 20);
-  const traffic = a.node.diagnostics().sessions.get(b.peer);
-  t.ok((traffic?.retransmission.packets ?? 99) <= 5, `${traffic?.retransmission.packets} retransmissions`);
-});
+t.test(
+  'critical messages that come over one path only are receipted over the other when theirs drops receipts',
+  async t => {
+    const { mesh, a, b } = await diamond();
+    let received = 0;
+    b.node.serve('critical', () => {
+      received += 1;
+    });
+    a.node.send(b.peer, 'warm', new Uint8Array(1));
+    await mesh.run(500);
+    // One relay drops the urgent frames of the source, the other those to it, which are receipts.
+    mesh.host('r1').onForward = ({ to, lane }) => (to === a.peer && lane === 'urgent' ? 'drop' : 'forward');
+    mesh.host('r2').onForward = ({ from, lane }) => (from === a.peer && lane === 'urgent' ? 'drop' : 'forward');
+    for (let i = 0; i < 20; i++) {
+      a.node.send(b.peer, 'critical', numbered(i, 200), { class: 'critical' });
+      await mesh.run(60);
+    }
+    t.equal(received, 20);
+    const traffic = a.node.diagnostics().sessions.get(b.peer);
+    t.ok((traffic?.retransmission.packets ?? 99) <= 5, `${traffic?.retransmission.packets} retransmissions`);
+  },
+);
 
 t.test('options that make no sense are refused', async t => {
   const { a, b } = await diamond();
