@@ -109,10 +109,7 @@ export const LIMITS = {
   maxApplicationMessageBytes: 1_048_576,
   /** What waits for one peer, each message counted with 192 bytes more than it has. */
   maxSessionQueueBytes: 4_194_304,
-  /**
-   * Reliable messages of one service and sender that its application has not taken, counted the same way: constant, since
-   * both ends know it. Room for the largest message must be left when a quarter has not been granted again.
-   */
+  /** Reliable messages of one service and sender that its application has not taken, counted the same way: both ends know it. */
   serviceCreditBytes: 3_145_728,
   /** What one service may queue beyond that: the rest of the queue is for services whose reader is not slow. */
   serviceBacklogBytes: 1_048_576,

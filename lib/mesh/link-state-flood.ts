@@ -46,8 +46,18 @@ const EXPIRY_MS = 200_000;
 const CHECK_MS = 1_000;
 const PULL_CHECK_MS = 100;
 
+/** Neighbours that are told in one go, and the pause after it: a thousand of them must not delay everybody's orders. */
+const ROUND_SLICE = 8;
+const ROUND_PAUSE_MS = 2;
+
 /** By origin: the neighbours that hold the present version for certain. */
 type Pending = Map<PeerId, Set<PeerId>>;
+
+/** News that is told to one neighbour after the other. */
+interface Round {
+  readonly news: Pending;
+  readonly left: PeerId[];
+}
 
 export class LinkStateFlood {
   readonly #context: FloodContext;
@@ -60,9 +70,16 @@ export class LinkStateFlood {
   readonly #answers = new Map<PeerId, RateLimit>();
   readonly #bannedUntil = new Map<PeerId, Instant>();
   readonly #heardAt = new Map<PeerId, Instant>();
-  readonly #changed: Pending = new Map();
-  readonly #refreshed: Pending = new Map();
-  readonly #timers: { changed?: Cancel | undefined; refreshed?: Cancel | undefined; pulls?: Cancel | undefined } = {};
+  #changed: Pending = new Map();
+  #refreshed: Pending = new Map();
+  /** The present one, and those that follow: two at most, since what is new meanwhile waits for the next. */
+  readonly #rounds: Round[] = [];
+  readonly #timers: {
+    changed?: Cancel | undefined;
+    refreshed?: Cancel | undefined;
+    round?: Cancel | undefined;
+    pulls?: Cancel | undefined;
+  } = {};
   #cancelCheck: Cancel | undefined;
   #closed = false;
 
@@ -157,25 +174,50 @@ export class LinkStateFlood {
 
   readonly #announceChanged = (): void => {
     this.#timers.changed = undefined;
-    this.#announceAll(this.#changed);
     this.#host.onChange();
+    if (this.#rounds.length > 1) {
+      this.#timers.changed = this.#context.env.clock.schedule(CHANGE_HOLD_MS, this.#announceChanged);
+      return;
+    }
+    this.#beginRound(this.#changed);
+    this.#changed = new Map();
   };
 
   readonly #announceRefreshed = (): void => {
     this.#timers.refreshed = undefined;
-    this.#announceAll(this.#refreshed);
+    if (this.#rounds.length > 1) {
+      this.#timers.refreshed = this.#context.env.clock.schedule(REFRESH_HOLD_MS, this.#announceRefreshed);
+      return;
+    }
+    this.#beginRound(this.#refreshed);
+    this.#refreshed = new Map();
   };
 
-  #announceAll(pending: Pending): void {
-    for (const neighbour of this.#host.neighbours()) {
-      const states: LinkStateName[] = [];
-      for (const [origin, holders] of pending) {
-        const state = holders.has(neighbour) ? undefined : this.#database.get(origin);
-        if (state !== undefined) states.push(state);
-      }
-      this.#announce(neighbour, states);
+  #beginRound(news: Pending): void {
+    this.#rounds.push({ news, left: [...this.#host.neighbours()] });
+    if (this.#timers.round === undefined) this.#goOn();
+  }
+
+  /** Tells the next few neighbours. */
+  readonly #goOn = (): void => {
+    this.#timers.round = undefined;
+    const [round] = this.#rounds;
+    if (round === undefined) return;
+    const present = round.left.length > ROUND_SLICE ? new Set(this.#host.neighbours()) : undefined;
+    for (const neighbour of round.left.splice(0, ROUND_SLICE)) {
+      if (present?.has(neighbour) !== false) this.#announce(neighbour, this.#newsFor(neighbour, round.news));
     }
-    pending.clear();
+    if (round.left.length === 0) this.#rounds.shift();
+    if (this.#rounds.length > 0) this.#timers.round = this.#context.env.clock.schedule(ROUND_PAUSE_MS, this.#goOn);
+  };
+
+  #newsFor(neighbour: PeerId, news: Pending): readonly LinkStateName[] {
+    const states: LinkStateName[] = [];
+    for (const [origin, holders] of news) {
+      const state = holders.has(neighbour) ? undefined : this.#database.get(origin);
+      if (state !== undefined) states.push(state);
+    }
+    return states;
   }
 
   #announce(neighbour: PeerId, states: readonly LinkStateName[]): void {
@@ -214,8 +256,9 @@ export class LinkStateFlood {
       if (held === undefined || isNewer(name, held)) {
         if (membership.isAdmitted(name.origin, unix)) news.push(name);
       } else if (!isNewer(held, name)) {
-        this.#changed.get(name.origin)?.add(from);
-        this.#refreshed.get(name.origin)?.add(from);
+        for (const news of [this.#changed, this.#refreshed, ...this.#rounds.map(round => round.news)]) {
+          news.get(name.origin)?.add(from);
+        }
       }
     }
     if (news.length === 0) return;
