@@ -1,14 +1,15 @@
 /**
- * `npm run sim:mesh -- [--nodes 100,1000] [--degree 16] [--seed S] [--json]`: link state at scale, in virtual time, with its
+ * `npm run sim:mesh -- [--nodes 100,1000] [--degree 16] [--seed S] [--storm] [--json]`: link state at scale, in virtual time, with its
  * bars (overlay.md R7). Progress goes to standard error. Exit 1 when a bar is missed, 2 on wrong arguments.
  */
 import { parseArgs } from 'node:util';
-import { type GraphReport, GraphRun, type Quantiles } from '../test/sim/graph/run.js';
+import { type GraphReport, GraphRun, type Quantiles, type Traffic } from '../test/sim/graph/run.js';
 
 const USAGE = `usage: npm run sim:mesh -- [options]
   --nodes N[,N...]  how many nodes, one run each (default 100,1000; a thousand take some minutes and 3 GB)
   --degree D        channels of a node, on average (default 16)
   --seed S          default 1
+  --storm           then let links of a tenth of the nodes be slow at once: at a thousand nodes that takes half an hour
   --json            only lines of JSON on standard output`;
 
 /** Bytes per second that a node may send at this many nodes, with at most 1 % of the nodes changing at once. */
@@ -25,13 +26,14 @@ const number = (text: string, from: number, to: number): number => {
   return Number.isInteger(value) && value >= from && value <= to ? value : usageError(`not within limits: ${text}`);
 };
 
-function parseOptions(): { nodes: readonly number[]; degree: number; seed: number; json: boolean } {
+function parseOptions(): { nodes: readonly number[]; degree: number; seed: number; storm: boolean; json: boolean } {
   try {
     const { values } = parseArgs({
       options: {
         nodes: { type: 'string', default: '100,1000' },
         degree: { type: 'string', default: '16' },
         seed: { type: 'string', default: '1' },
+        storm: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -44,6 +46,7 @@ function parseOptions(): { nodes: readonly number[]; degree: number; seed: numbe
       nodes: values.nodes.split(',').map(text => number(text, 20, 4_096)),
       degree: number(values.degree, 4, 64),
       seed: number(values.seed, 0, 1e9),
+      storm: values.storm,
       json: values.json,
     };
   } catch (error) {
@@ -63,14 +66,17 @@ const kilobytes = ({ mean, p95, max }: Quantiles): string =>
 function table(reports: readonly GraphReport[]): string {
   const row = (name: string, cell: (report: GraphReport) => string): string =>
     `| ${[name, ...reports.map(cell)].join(' | ')} |`;
+  const phases = PHASES.filter(phase => reports.every(report => report[phase] !== undefined));
+  const traffic = (way: 'sent' | 'received'): string[] =>
+    phases.map(phase =>
+      row(`${phase}: kB/s ${way}, mean / p95 / max`, report => kilobytes((report[phase] as Traffic)[way])),
+    );
   return [
     row('nodes', report => String(report.nodes)),
     `| ${['---', ...reports.map(() => '---')].join(' | ')} |`,
     row('channels per node', report => report.degree.toFixed(1)),
-    ...PHASES.map(phase => row(`${phase}: kB/s sent, mean / p95 / max`, report => kilobytes(report[phase].sent))),
-    ...PHASES.map(phase =>
-      row(`${phase}: kB/s received, mean / p95 / max`, report => kilobytes(report[phase].received)),
-    ),
+    ...traffic('sent'),
+    ...traffic('received'),
     row('one destination recomputed: ms, p50 / p99', ({ recompute: { onePath } }) =>
       [onePath.p50, onePath.p99].map(ms => ms.toFixed(3)).join(' / '),
     ),
@@ -83,7 +89,7 @@ function table(reports: readonly GraphReport[]): string {
   ].join('\n');
 }
 
-const { nodes, degree, seed, json } = parseOptions();
+const { nodes, degree, seed, storm, json } = parseOptions();
 const reports: GraphReport[] = [];
 for (const count of nodes) {
   const startedAt = performance.now();
@@ -92,7 +98,7 @@ for (const count of nodes) {
     if (performance.now() - toldAt < 1_000) return;
     toldAt = performance.now();
     process.stderr.write(`${count} nodes, ${((toldAt - startedAt) / 1000).toFixed(0)} s: ${what}\n`);
-  }).play();
+  }).play(storm);
   reports.push(report);
   if (json) process.stdout.write(`${JSON.stringify({ type: 'nodes', ...report })}\n`);
 }

@@ -28,7 +28,8 @@ export interface GraphReport {
   readonly slowLinks: Traffic;
   readonly restarts: Traffic;
   readonly massFailure: Traffic;
-  readonly storm: Traffic;
+  /** Only when it was asked for: links of a tenth of the nodes are slow at once. */
+  readonly storm?: Traffic;
   /** Milliseconds of this machine. */
   readonly recompute: { readonly onePath: Quantiles; readonly held: Quantiles };
   /** After a tenth of the nodes died: until no candidate names one of them, and until all candidates work. */
@@ -67,7 +68,7 @@ export class GraphRun {
     this.#onProgress = onProgress;
   }
 
-  play(): GraphReport {
+  play(withStorm: boolean): GraphReport {
     const { nodes } = this.#overlay;
     this.#overlay.startAll();
     this.#run('start', SETTLE_MS);
@@ -79,11 +80,15 @@ export class GraphRun {
     calm();
     const restarts = this.#restarts(this.#pick(few));
     const { massFailure, convergence } = this.#massFailure(Math.floor(nodes.length / 10));
-    this.#slowDown(this.#pick(Math.floor(nodes.length / 10)));
-    const storm = this.#measure('storm: slow links of a tenth of the nodes', PHASE_MS);
+    const storm = withStorm ? this.#storm() : undefined;
     const { degree, latencies } = { degree: this.#degree, latencies: this.#latencies.source };
-    const costs = { steady, slowLinks, restarts, massFailure, storm };
+    const costs = { steady, slowLinks, restarts, massFailure, ...(storm && { storm }) };
     return { nodes: nodes.length, degree, latencies, ...costs, recompute, convergence };
+  }
+
+  #storm(): Traffic {
+    this.#slowDown(this.#pick(Math.floor(this.#overlay.nodes.length / 10)));
+    return this.#measure('storm: slow links of a tenth of the nodes', PHASE_MS);
   }
 
   #pick(count: number): OverlayNode[] {
