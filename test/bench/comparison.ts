@@ -2,10 +2,13 @@
  * What the benches of one part share (relay, mesh, publish/subscribe): arguments, samples, and bars that are judged by the
  * ratios of contenders that ran right after one another.
  */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { measured } from './cases.js';
 import { type PeerRecord, type Peers, preparePeers } from './peers.js';
 import { median, QUIET_CORES } from './results.js';
+import { withSection } from './sections.js';
 
 export interface Sample {
   readonly row: string;
@@ -29,12 +32,14 @@ export interface Bar {
 export interface ComparisonOptions {
   readonly bench: string;
   readonly usage: string;
+  /** Heading of what `--record` writes into docs/performance.md. */
+  readonly title: string;
   /** Whose rows are judged. */
   readonly ours: readonly string[];
   readonly bars: readonly Bar[];
   /** Names for `--only`; empty: the bench has no such option. */
   readonly cases: readonly string[];
-  /** Switches besides `--quick`, `--json` and `--help`. */
+  /** Switches besides `--quick`, `--json`, `--record` and `--help`. */
   readonly switches?: readonly string[];
 }
 
@@ -116,7 +121,34 @@ export class Comparison {
       console.table(rows);
       for (const text of this.#failures) console.log(text);
     }
+    if (this.on('record')) {
+      const page = new URL('../../docs/performance.md', import.meta.url);
+      writeFileSync(page, withSection(readFileSync(page, 'utf8'), this.#options.bench, this.#section(rows)));
+    }
     process.exit(this.#failures.length > 0 ? 1 : 0);
+  }
+
+  #section(rows: readonly Row[]): string {
+    const { bench, title } = this.#options;
+    const short = (value: number): string => String(Number(value.toPrecision(3)));
+    const lines = rows.map(
+      ({ bar, row, adapter, unit, value, peer, peerValue, ratio, atLeast, atMost, pass, disturbed }) => {
+        const beside = peer === undefined || peerValue === undefined ? '–' : `${peer}: ${short(peerValue)}`;
+        const bound = atLeast === undefined ? `≤ ${atMost}` : `≥ ${atLeast}`;
+        const verdict = `${pass ? 'reached' : 'falls short'}${disturbed ? ', disturbed' : ''}`;
+        const compared = peer === undefined ? '–' : `${short(ratio)}x`;
+        return `| ${[bar, row, adapter, `${short(value)} ${unit}`, beside, compared, bound, verdict].join(' | ')} |`;
+      },
+    );
+    return [
+      `## ${title}`,
+      '',
+      `\`npm run bench -- ${bench} --rounds ${this.rounds} --record\`: ${cpus().length} cores, Node ${process.versions.node}.`,
+      '',
+      '| bar | row | ours | measured | beside | ratio | bar is |  |',
+      '| --- | --- | --- | --- | --- | --- | --- | --- |',
+      ...lines,
+    ].join('\n');
   }
 
   #rowsOf({ bar, row, peer, atLeast, atMost }: Bar): Row[] {
@@ -181,7 +213,7 @@ interface Row {
 }
 
 function readArguments({ usage, cases, switches = [] }: ComparisonOptions): Arguments {
-  const names = ['quick', 'json', 'help', ...switches];
+  const names = ['quick', 'json', 'record', 'help', ...switches];
   try {
     const { values } = parseArgs({
       options: {

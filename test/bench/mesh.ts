@@ -13,6 +13,7 @@ const USAGE = `npm run bench -- mesh [options]
   --rounds N       rounds to take medians of (3; 1 with --quick)
   --only CASE,...  throughput, rtt, overhead (receipts and copies in virtual time)
   --json           one JSON line per sample and row, and a summary
+  --record         keep the rows in docs/performance.md
 
 The contenders are those of shared/bench-peers beside the checkout, or of the folder HOPFAIR_BENCH_PEERS.`;
 
@@ -33,6 +34,7 @@ const BARS: readonly Bar[] = [
 const bench = new Comparison({
   bench: 'mesh',
   usage: USAGE,
+  title: 'The whole path of a mesh',
   ours: [...OURS, 'virtual-time'],
   bars: BARS,
   cases: CASES,

@@ -13,6 +13,7 @@ const USAGE = `npm run bench -- pubsub [options]
   --rounds N       rounds to take medians of (3; 1 with --quick)
   --all            NATS without TLS and gossipsub too
   --json           one JSON line per sample and row, and a summary
+  --record         keep the rows in docs/performance.md
 
 The contenders are those of shared/bench-peers beside the checkout, or of the folder HOPFAIR_BENCH_PEERS. It needs the program
 nats-server (apt-get install nats-server).`;
@@ -38,7 +39,15 @@ const BARS: readonly Bar[] = [
   { bar: 'P9', row: 'one-way-p99', peer: BROKER, atMost: 1 },
 ];
 
-const bench = new Comparison({ bench: 'pubsub', usage: USAGE, ours: [OURS], bars: BARS, cases: [], switches: ['all'] });
+const bench = new Comparison({
+  bench: 'pubsub',
+  usage: USAGE,
+  title: 'Publish/subscribe',
+  ours: [OURS],
+  bars: BARS,
+  cases: [],
+  switches: ['all'],
+});
 if (spawnSync('nats-server', ['--version'], { stdio: 'ignore' }).status !== 0) {
   console.error('There is no nats-server here: install it (apt-get install nats-server) and try again.');
   process.exit(2);

@@ -12,6 +12,7 @@ const USAGE = `npm run bench -- relay [options]
   --rounds N       rounds to take medians of (3; 1 with --quick)
   --only CASE,...  throughput, delay, frames (by messages in a frame), stall (one of the peers stops reading)
   --json           one JSON line per sample and row, and a summary
+  --record         keep the rows in docs/performance.md
 
 The contenders are those of shared/bench-peers beside the checkout, or of the folder HOPFAIR_BENCH_PEERS.`;
 
@@ -30,7 +31,14 @@ const BARS: readonly Bar[] = [
   { bar: 'R9', row: 'stall-p99', peer: 'before', atMost: 1.25 },
 ];
 
-const bench = new Comparison({ bench: 'relay', usage: USAGE, ours: [OURS], bars: BARS, cases: CASES });
+const bench = new Comparison({
+  bench: 'relay',
+  usage: USAGE,
+  title: 'What a relay costs',
+  ours: [OURS],
+  bars: BARS,
+  cases: CASES,
+});
 const { quick, rounds } = bench;
 
 async function throughput(peers: Peers, round: number, adapter: string, perFrame?: number): Promise<void> {
